@@ -1,0 +1,508 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairagro/middleware-api/internal/config"
+	"github.com/fairagro/middleware-api/internal/config/setting"
+)
+
+// options describes a machine on which nothing but the given file and
+// variables exist.
+func options(tb testing.TB, role config.Role, file string, environ ...string) config.Options {
+	tb.Helper()
+	dir := tb.TempDir()
+	o := config.Options{
+		Role: role, Path: filepath.Join(dir, "config.yaml"), Environ: append([]string{"HOME=/"}, environ...),
+		Secrets: filepath.Join(dir, "secrets"), Credentials: filepath.Join(dir, "credentials"),
+	}
+	write(tb, o.Path, file)
+	return o
+}
+
+func write(tb testing.TB, path, text string) {
+	tb.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func mustLoad(tb testing.TB, o config.Options) *config.Loaded {
+	tb.Helper()
+	l, err := config.Load(o)
+	if err != nil {
+		tb.Fatalf("load: %v", err)
+	}
+	return l
+}
+
+// problems loads what must not load and gives all problems in one text.
+func problems(tb testing.TB, o config.Options) string {
+	tb.Helper()
+	_, err := config.Load(o)
+	if _, ok := errors.AsType[*setting.Invalid](err); !ok {
+		tb.Fatalf("load: got %v, want *setting.Invalid", err)
+	}
+	return err.Error()
+}
+
+// Without a file the service runs with documented defaults, and ARCs go to
+// local repositories.
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	l := mustLoad(t, config.Options{Environ: []string{"HOME=/"}, Places: []string{"/nonexistent"}, Secrets: "/nonexistent"})
+	got := l.Config
+	want := config.Config{
+		LogLevel: slog.LevelInfo, LogFormat: "auto", Listen: []string{"127.0.0.1:8000"}, KnownRDIs: []string{},
+		ClientAuthOID: "1.3.6.1.4.1.64609.1.1", RequireClientCert: true,
+		TrustedProxies: []string{"127.0.0.0/8", "::1/128", "unix"},
+		BodyLimit:      32 << 20, V1Status: "created", Validation: "report", MaxEventLogSize: 100, RequestTimeout: 25 * time.Second, MaxEventStreams: 256, MaxConcurrentRequests: 512, RetryAfter: 5 * time.Second,
+		GitRepo: &config.GitRepo{
+			URL: "file:///var/lib/middleware-api/arcs", Group: "arcs", Branch: "main", UserName: "Middleware API",
+			UserEmail: "middleware@fairagro.net", MaxWorkers: 5, RDIGitLabTopics: map[string]string{}, ProjectsVisibility: "private",
+		},
+		Harvest: config.Harvest{GracePeriodDays: 14, ExpireAfter: 24 * time.Hour, MissingGuardPercent: 20},
+		Tasks:   config.Tasks{Retention: 30 * 24 * time.Hour},
+		Worker: config.Worker{
+			MaxRequestsJitter: 100, MaxAge: 24 * time.Hour, MaxMemory: 1 << 30, Timeout: 2 * time.Minute,
+			GracefulTimeout: 30 * time.Second, BodyGrace: 20 * time.Second, KeepAlive: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		},
+		Sync: config.Sync{
+			Lease: 3 * time.Second, PollInterval: 2 * time.Second, BackoffMin: 2 * time.Second, BackoffMax: time.Hour,
+			LargeARC: 256 << 20, SizeLimit: 4 << 30, OnForeignCommit: "overwrite_on_top",
+		},
+		OTel:  config.OTel{SampleRatio: 1},
+		Admin: config.Admin{Operators: []string{}},
+	}
+	if dsn := got.Database.URL.Reveal(); dsn != "postgresql:///middleware-api?host=/run/postgresql" {
+		t.Errorf("database %q", dsn)
+	}
+	got.Database.URL = config.DSN{}
+	secrets := cmp.Comparer(func(a, b setting.Secret) bool { return a.Reveal() == b.Reveal() })
+	if diff := cmp.Diff(want, got, secrets); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+	if len(l.Warnings) > 0 || l.Path != "" {
+		t.Errorf("path %q, warnings %v", l.Path, l.Warnings)
+	}
+}
+
+// former is a configuration of the stack that is replaced.
+const former = `log_level: WARNING
+known_rdis: [edal, bonares]
+require_client_cert: true
+client_auth_oid: "1.3.6.1.4.1.64609.1.1"
+git_repo:
+  url: https://git.example.org
+  group: arcs
+  command_timeout: 12.5
+  cache_dir: /tmp/cache
+  rdi_gitlab_topics: {edal: " e!DAL ", bonares: bonares}
+couchdb: {}
+celery: {}
+harvest:
+max_concurrent_requests: 64
+otel: {endpoint: "http://collector.example.org:4318"}
+`
+
+// A configuration of the former stack is understood; what is retired warns.
+func TestFormerConfigurationIsUnderstood(t *testing.T) {
+	t.Parallel()
+	o := options(t, config.RoleSync, former, "GIT_REPO_TOKEN=123456", "COUCHDB_URL=http://db", "CELERY_BROKER_URL=amqp://q")
+	l := mustLoad(t, o)
+	if l.LogLevel != slog.LevelWarn || l.MaxConcurrentRequests != 64 || l.OTel.Endpoint != "http://collector.example.org:4318" {
+		t.Errorf("got %+v", l.Config)
+	}
+	if l.GitRepo.Token.Reveal() != "123456" || l.GitRepo.CommandTimeout != 12500*time.Millisecond || l.GitRepo.RDIGitLabTopics["edal"] != "e!DAL" {
+		t.Errorf("git_repo %+v, token %q", l.GitRepo, l.GitRepo.Token.Reveal())
+	}
+	var got []string
+	for _, w := range l.Warnings {
+		got = append(got, fmt.Sprintf("%d %s", w.Line, w.Path))
+	}
+	if want := []string{"9 git_repo.cache_dir", "11 couchdb", "12 celery"}; !slices.Equal(got, want) {
+		t.Errorf("warnings %q, want %q", got, want)
+	}
+}
+
+// A setting of the first generation that has another name now counts, with a
+// warning, unless its successor is given as well.
+func TestRenamedSettingsCount(t *testing.T) {
+	t.Parallel()
+	l := mustLoad(t, options(t, config.RoleServe, "otel_endpoint: http://a:4318\notel_log_console_spans: true\n"))
+	if l.OTel.Endpoint != "http://a:4318" || !l.OTel.LogConsoleSpans {
+		t.Errorf("got %+v", l.OTel)
+	}
+	if len(l.Warnings) != 2 || !strings.Contains(l.Warnings[0].String(), ":1: warning: otel_endpoint: is called otel.endpoint now") {
+		t.Errorf("warnings %v", l.Warnings)
+	}
+	for _, text := range []string{"otel_endpoint: http://a:4318\notel: {endpoint: 'http://b:4318'}\n", "otel: {endpoint: 'http://b:4318'}\notel_endpoint: http://a:4318\n"} {
+		if l := mustLoad(t, options(t, config.RoleServe, text)); l.OTel.Endpoint != "http://b:4318" {
+			t.Errorf("%q gives %q", text, l.OTel.Endpoint)
+		}
+	}
+	if got := problems(t, options(t, config.RoleServe, "otel_endpoint: nonsense\n")); !strings.Contains(got, ":1: otel.endpoint: ") {
+		t.Errorf("problems: %s", got)
+	}
+}
+
+// A process that serves HTTP gets no git token, wherever it is, and needs
+// none; the synchroniser gets it, and cannot do without where it must not.
+func TestOnlyTheSynchroniserGetsTheToken(t *testing.T) {
+	t.Parallel()
+	const file = "gitlab_api: {url: https://g, group: ' ArCs '}\n"
+	for _, role := range []config.Role{config.RoleServe, config.RoleTool} {
+		if l := mustLoad(t, options(t, role, file)); !l.GitLabAPI.Token.IsZero() || l.GitLabAPI.Group != "arcs" {
+			t.Errorf("role %d: %+v", role, l.GitLabAPI)
+		}
+	}
+	if got := problems(t, options(t, config.RoleSync, file)); !strings.Contains(got, ":1: gitlab_api.token: is required; give it as credential gitlab-token") {
+		t.Errorf("problems: %s", got)
+	}
+	for role, want := range map[config.Role]string{config.RoleServe: "", config.RoleSync: "s3cret", config.RoleTool: "s3cret"} {
+		o := options(t, role, file, "GITLAB_API_TOKEN=")
+		write(t, filepath.Join(o.Credentials, "gitlab-token"), "s3cret\n")
+		write(t, filepath.Join(o.Secrets, "gitlab_api_token"), "other\n")
+		if got := mustLoad(t, o).GitLabAPI.Token.Reveal(); got != want {
+			t.Errorf("role %d got the token %q, want %q", role, got, want)
+		}
+	}
+}
+
+// The token of either kind of git store stays away from workers, whether it is in
+// the file, the environment or a credential; the synchroniser finds it everywhere.
+func TestNoTokenReachesAWorker(t *testing.T) {
+	t.Parallel()
+	stores := map[string]func(*config.Loaded) config.Secret{
+		"git_repo":   func(l *config.Loaded) config.Secret { return l.GitRepo.Token },
+		"gitlab_api": func(l *config.Loaded) config.Secret { return l.GitLabAPI.Token },
+	}
+	for section, token := range stores {
+		for _, place := range []string{"file", "environment", "credential"} {
+			for role, want := range map[config.Role]string{config.RoleServe: "", config.RoleSync: "s3cret"} {
+				file, environ := section+": {url: https://g, group: a}\n", []string{}
+				if place == "file" {
+					file = section + ": {url: https://g, group: a, token: s3cret}\n"
+				}
+				if place == "environment" {
+					environ = append(environ, strings.ToUpper(section)+"_TOKEN=s3cret")
+				}
+				o := options(t, role, file, environ...)
+				if place == "credential" {
+					write(t, filepath.Join(o.Credentials, "gitlab-token"), "s3cret\n")
+				}
+				if got := token(mustLoad(t, o)).Reveal(); got != want {
+					t.Errorf("%s, token in the %s, role %d: got %q, want %q", section, place, role, got, want)
+				}
+			}
+		}
+	}
+}
+
+// Every mistake is named with its line, its source and what to do.
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, file, environ, want string }{
+		{"two stores", "git_repo: {url: https://g, group: a}\ngitlab_api: {url: https://g, group: a}", "", "config.yaml:1: git_repo.url: there are two git stores, git_repo and gitlab_api; remove one of the sections"},
+		{"topics and RDIs differ", "known_rdis: [a]\ngit_repo:\n  url: https://g\n  group: x\n  rdi_gitlab_topics: {b: c}", "", `:5: git_repo.rdi_gitlab_topics: has no topic for "a"`},
+		{"blank topic", "git_repo:\n  url: https://g\n  group: x\n  rdi_gitlab_topics: {b: ' '}", "", "neither an RDI nor its topic may be blank"},
+		{"scheme", "git_repo: {url: ssh://g, group: a}", "", "must be a URL that begins with https:// or http:// or file://"},
+		{"token in the URL", "git_repo: {url: 'https://oauth2:geheim@g', group: a}", "", "without user or password in it"},
+		{"blank group", "git_repo: {url: https://g, group: ' '}", "", "git_repo.group: must be not blank"},
+		{"missing group", "git_repo:\n  url: https://g", "", ":2: git_repo.group: is required"},
+		{"branch", "git_repo: {url: https://g, group: a, branch: --force}", "", `git_repo.branch: "--force" must be a name that git allows`},
+		{"RDI", "known_rdis: [a, 'b c']", "", `known_rdis: "b c" must be made of letters`},
+		{"OID as number", "client_auth_oid: 1.3", "", `:1: client_auth_oid: must be text, but YAML reads it as a number; quote it: "1.3"`},
+		{"OID", "client_auth_oid: 1.x.3", "", "must be an object identifier"},
+		{"OID of operators", "admin: {operator_oid: 1.x.3}", "", "admin.operator_oid: \"1.x.3\" must be an object identifier"},
+		{"OID of operators and RDIs", "client_auth_oid: '1.2.3'\nadmin: {operator_oid: '1.2.3'}", "", ":2: admin.operator_oid: must not be client_auth_oid: every client would be an operator"},
+		{"retry", "retry_after_seconds: 0", "", "retry_after_seconds: must be whole seconds, at least 1"},
+		{"proxy", "trusted_proxies: [proxy.example.org]", "", `trusted_proxies: "proxy.example.org" is neither an address nor a network; give an address`},
+		{"listen", "listen: ['8000']", "", `listen: "8000" is not HOST:PORT`},
+		{"listen path", "listen: ['unix:run/x']", "", "is not an absolute path"},
+		{"listen port", "listen: ['h:99999']", "", "has no port between 0 and 65535"},
+		{"typo", "known_rdi: [a]", "", "known_rdi: unknown setting; did you mean known_rdis?"},
+		{"misplaced", "auto_mark_deleted: true", "", "did you mean harvest.auto_mark_deleted?"},
+		{"backoff", "sync: {backoff_min: 2h}", "", "sync.backoff_max: must not be less than sync.backoff_min"},
+		{"foreign", "sync: {on_foreign_commit: force}", "", "must be one of overwrite_on_top, keep, park"},
+		{"body limit", "body_limit: 5", "", "body_limit: must be between 1KiB and 4GiB"},
+		{"variable", "", "SYNC_BACKOFF_MAX=0.5", "variable SYNC_BACKOFF_MAX: sync.backoff_max: must be at least 1s"},
+		{"level", "", "GUNICORN_LOG_LEVEL=verbose", `variable GUNICORN_LOG_LEVEL: log_level: "verbose" is not one of`},
+		{"tls", "tls: {certificate: /c}", "", "tls.client_ca: is required"},
+		{"database", "database: {url: 'postgres://u:geheim#x@h/d%zz'}", "", "database.url: is not a valid URL"},
+	} {
+		o := options(t, config.RoleServe, c.file, c.environ)
+		if got := problems(t, o); !strings.Contains(got, c.want) {
+			t.Errorf("%s: got\n%s\nwant %q", c.name, got, c.want)
+		} else if strings.Contains(got, "geheim") {
+			t.Errorf("%s: the password is in the message: %s", c.name, got)
+		}
+	}
+}
+
+// The file is found where it is documented, in that order; one that was named
+// must be there.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
+	write(t, second, "v1_status: accepted")
+	o := config.Options{Environ: []string{"X=y"}, Places: []string{first, second}, Secrets: dir}
+	if l := mustLoad(t, o); l.Path != second || l.V1Status != "accepted" {
+		t.Errorf("read %q", l.Path)
+	}
+	write(t, first, "")
+	if l := mustLoad(t, o); l.Path != first {
+		t.Errorf("read %q, want the first place", l.Path)
+	}
+	o.Environ = []string{config.PathVariable + "=" + second}
+	if l := mustLoad(t, o); l.Path != second {
+		t.Errorf("read %q, want what the variable names", l.Path)
+	}
+	o.Path = first
+	if l := mustLoad(t, o); l.Path != first {
+		t.Errorf("read %q, want what the option names", l.Path)
+	}
+	o.Path = filepath.Join(dir, "missing")
+	if got := problems(t, o); got != o.Path+": the configuration cannot be read: no such file or directory; create it, or name another file with --config or MIDDLEWARE_API_CONFIG" {
+		t.Errorf("problem %q", got)
+	}
+	o.Path = dir
+	if got := problems(t, o); !strings.Contains(got, "is a directory") {
+		t.Errorf("problem %q", got)
+	}
+}
+
+// The variables of the former server move the socket, unless listen says so.
+func TestUvicornVariables(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		file, want string
+		environ    []string
+	}{
+		{"", "0.0.0.0:8000", []string{"UVICORN_HOST=0.0.0.0"}},
+		{"", "127.0.0.1:9000", []string{"UVICORN_PORT=9000"}},
+		{"", "[::1]:9000", []string{"UVICORN_HOST=::1", "UVICORN_PORT=9000"}},
+		{"listen: ['h:1']", "h:1", []string{"UVICORN_PORT=9000"}},
+		{"", "unix:/run/x.sock", []string{"LISTEN=unix:/run/x.sock", "UVICORN_PORT=9000"}},
+	} {
+		if l := mustLoad(t, options(t, config.RoleServe, c.file, c.environ...)); !slices.Equal(l.Listen, []string{c.want}) {
+			t.Errorf("%q with %q listens on %q, want %q", c.file, c.environ, l.Listen, c.want)
+		}
+	}
+	if got := problems(t, options(t, config.RoleServe, "", "UVICORN_PORT=http")); !strings.Contains(got, "has no port") {
+		t.Errorf("problem %q", got)
+	}
+}
+
+// The default git store can be pointed elsewhere by variables; it stays away
+// when another store is configured.
+func TestDefaultStoreFollowsVariables(t *testing.T) {
+	t.Parallel()
+	l := mustLoad(t, options(t, config.RoleSync, "", "GIT_REPO_URL=https://g.example.org", "GIT_REPO_TOKEN=t"))
+	if l.GitRepo.URL != "https://g.example.org" || l.GitRepo.Group != "arcs" || l.GitRepo.Token.Reveal() != "t" || l.GitLabAPI != nil {
+		t.Errorf("got %+v", l.GitRepo)
+	}
+	l = mustLoad(t, options(t, config.RoleTool, "gitlab_api: {url: https://g, group: a}", "GIT_REPO_URL=https://g"))
+	if l.GitRepo != nil || l.GitLabAPI == nil {
+		t.Errorf("two stores: %+v", l.GitRepo)
+	}
+}
+
+func TestProxies(t *testing.T) {
+	t.Parallel()
+	c := config.Config{TrustedProxies: []string{"10.0.0.0/8", "::1", "unix"}}
+	networks, unix, err := c.Proxies()
+	want := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	if err != nil || !unix || !slices.Equal(networks, want) {
+		t.Errorf("got %v, %v, %v, want %v and unix", networks, unix, err, want)
+	}
+}
+
+// No field of the configuration is without a row in the table, and no two
+// rows share a field or a variable.
+func TestTableCoversTheConfiguration(t *testing.T) {
+	t.Parallel()
+	var c config.Config
+	table := config.Table(&c, config.RoleTool)
+	rows, names := map[any]string{}, map[string]string{}
+	for _, s := range table.Settings {
+		address := reflect.ValueOf(s.Target).Pointer()
+		if other, twice := rows[address]; twice {
+			t.Errorf("%s and %s share a field", s.Path, other)
+		}
+		rows[address] = s.Path
+		name := table.EnvName(s.Path)
+		if other, twice := names[name]; twice {
+			t.Errorf("%s and %s share the variable %s", s.Path, other, name)
+		}
+		names[name] = s.Path
+		if !strings.HasSuffix(s.Doc, ".") || len(s.Doc) < 20 {
+			t.Errorf("%s is not documented in sentences: %q", s.Path, s.Doc)
+		}
+	}
+	var walk func(path string, v reflect.Value)
+	walk = func(path string, v reflect.Value) {
+		if v.Kind() == reflect.Pointer {
+			v = v.Elem()
+		}
+		if v.Kind() != reflect.Struct || v.Type() == reflect.TypeFor[config.Secret]() || v.Type() == reflect.TypeFor[config.DSN]() {
+			if _, ok := rows[v.Addr().Pointer()]; !ok {
+				t.Errorf("no setting fills %s", path)
+			}
+			return
+		}
+		for i := range v.NumField() {
+			walk(path+"."+v.Type().Field(i).Name, v.Field(i))
+		}
+	}
+	walk("Config", reflect.ValueOf(&c))
+}
+
+// commented is a setting in the sample.
+var commented = regexp.MustCompile(`(?m)^( *)#([a-z0-9_]+:)`)
+
+// The sample as it is shipped changes nothing, and taking the signs away gives
+// every setting its documented default or example.
+func TestSampleAgreesWithTheTable(t *testing.T) {
+	t.Parallel()
+	sample := string(config.Sample())
+	nothing := mustLoad(t, options(t, config.RoleServe, ""))
+	shipped := mustLoad(t, options(t, config.RoleServe, sample))
+	compare := cmp.Comparer(func(a, b setting.Secret) bool { return a.Reveal() == b.Reveal() })
+	if diff := cmp.Diff(nothing.Config, shipped.Config, compare); diff != "" || len(shipped.Warnings) > 0 {
+		t.Errorf("the shipped sample changes the defaults: %s, %v", diff, shipped.Warnings)
+	}
+	table := config.Table(new(config.Config), config.RoleTool)
+	if got := len(commented.FindAllString(sample, -1)); got != len(table.Settings) {
+		t.Errorf("the sample shows %d settings, there are %d", got, len(table.Settings))
+	}
+
+	// One store can be configured at a time, so the sample is tried twice.
+	active := commented.ReplaceAllString(sample, "$1$2")
+	withGit := regexp.MustCompile(`(?m)^gitlab_api:\n(  .*\n|\n)*`).ReplaceAllString(active, "")
+	full := mustLoad(t, options(t, config.RoleServe, withGit))
+	if full.GitRepo == nil || full.GitRepo.URL != "https://git.example.org" || full.TLS == nil || full.BodyMemoryLimit != 256<<20 {
+		t.Errorf("the examples were not taken: %+v", full.Config)
+	}
+	withAPI := regexp.MustCompile(`(?m)^git_repo:\n(  .*\n|\n)*`).ReplaceAllString(active, "")
+	if full = mustLoad(t, options(t, config.RoleServe, withAPI)); full.GitLabAPI == nil || full.GitLabAPI.CommitChunkSize != 100 {
+		t.Errorf("the examples were not taken: %+v", full.GitLabAPI)
+	}
+	for line := range strings.Lines(sample) {
+		if len([]rune(line)) > 80 && !commented.MatchString(line) {
+			t.Errorf("a line of %d columns: %s", len(line), line)
+		}
+	}
+}
+
+// The manual page and "config docs" know every setting, with type, default and
+// variable, and every retired one.
+func TestManualsAgreeWithTheTable(t *testing.T) {
+	t.Parallel()
+	page := strings.NewReplacer(`\-`, "-", `\(aq`, "'", `\(ti`, "~", `\e`, `\`).Replace(string(config.ManPage()))
+	var docs bytes.Buffer
+	if !config.Docs(&docs, "") {
+		t.Fatal("there is nothing to say")
+	}
+	table := config.Table(new(config.Config), config.RoleTool)
+	for _, s := range table.Settings {
+		for name, text := range map[string]string{"page": page, "docs": strings.Join(strings.Fields(docs.String()), " ")} {
+			for _, want := range []string{s.Path, s.Doc, table.EnvName(s.Path), s.Rule.Words, s.Default} {
+				if !strings.Contains(text, want) {
+					t.Errorf("the %s lacks %q of %s", name, want, s.Path)
+				}
+			}
+		}
+	}
+	for _, r := range table.Retired {
+		if !strings.Contains(page, "\n.B "+r.Path+"\n"+r.Reason) {
+			t.Errorf("the page lacks the retired %s", r.Path)
+		}
+	}
+	for line := range strings.Lines(string(config.ManPage())) {
+		if strings.HasPrefix(line, ".") && !regexp.MustCompile(`^\.(TH|SH|SS|TP|PP|IP|B|BR|I|IR|br)\b`).MatchString(line) {
+			t.Errorf("roff would take this line for a request: %s", line)
+		}
+	}
+	docs.Reset()
+	if !config.Docs(&docs, "sync.lease") || strings.Contains(docs.String(), "sync.poll") {
+		t.Errorf("docs of one setting: %s", docs.String())
+	}
+	if config.Docs(&docs, "nonsense") {
+		t.Error("there is something to say about nonsense")
+	}
+}
+
+// What is shown gives every value and its origin, never a secret, and reads
+// back as the same configuration.
+func TestShow(t *testing.T) {
+	t.Parallel()
+	o := options(t, config.RoleSync, former, "GIT_REPO_TOKEN=pa55word", "HARVEST_GRACE_PERIOD_DAYS=3", "DATABASE_URL=postgres://u:pa55word@h/d")
+	l := mustLoad(t, o)
+	var out bytes.Buffer
+	l.Show(&out)
+	fmt.Fprintf(&out, "# %v %+v %#v\n", l.Config, l.Config, l.GitRepo)
+	if data, err := json.Marshal(l.Config); err != nil {
+		t.Fatal(err)
+	} else {
+		out.WriteString("# " + string(data) + "\n")
+	}
+	for _, want := range []string{
+		"log_level: WARNING # " + o.Path + ":1\n", "body_limit: 32MiB # default\n", "  token: '***' # variable GIT_REPO_TOKEN\n",
+		"  grace_period_days: 3 # variable HARVEST_GRACE_PERIOD_DAYS\n", `  rdi_gitlab_topics: {bonares: bonares, edal: e!DAL} # `,
+		`  url: "postgres://u:***@h/d" # variable DATABASE_URL`,
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("shown lacks %q:\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "pa55word") {
+		t.Errorf("the secret is shown:\n%s", out.String())
+	}
+	again := mustLoad(t, options(t, config.RoleSync, out.String()))
+	hidden := cmp.Comparer(func(a, b setting.Secret) bool { return true })
+	if diff := cmp.Diff(l.Config, again.Config, hidden); diff != "" {
+		t.Errorf("read back (-want +got):\n%s", diff)
+	}
+}
+
+// No file makes Load panic or print a secret.
+func FuzzLoad(f *testing.F) {
+	f.Add(former)
+	f.Add(string(config.Sample()))
+	f.Add("git_repo: {url: 'https://a:geheim@b', group: x, token: geheim}")
+	f.Fuzz(func(t *testing.T, file string) {
+		l, err := config.Load(options(t, config.RoleServe, file))
+		if err != nil {
+			if err.Error() == "" {
+				t.Fatal("an error without words")
+			}
+			return
+		}
+		if (l.GitRepo == nil) == (l.GitLabAPI == nil) {
+			t.Fatal("not exactly one git store")
+		}
+		if l.GitRepo != nil && !l.GitRepo.Token.IsZero() || l.GitLabAPI != nil && !l.GitLabAPI.Token.IsZero() {
+			t.Fatal("a process that serves HTTP holds a token")
+		}
+	})
+}
