@@ -1,0 +1,152 @@
+package rocrate
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/fairagro/middleware-api/internal/arc"
+)
+
+// workflow gives a workflow with its protocol, without which readers do not
+// see it.
+func (w *crateWriter) workflow(f *arc.Workflow) ref {
+	e := part("workflows", "Workflow", f.Identifier, f.Title, f.Description)
+	e.refs("creator", w.persons(f.Contacts))
+	e.refs("comment", w.comments(f.Comments))
+	protocol := w.unit("#WorkflowProtocol_"+f.Identifier, f.Unit)
+	protocol.text("version", f.Version)
+	protocol.text("url", f.URI)
+	protocol.ref("intendedUse", w.term(f.Type))
+	var components []ref
+	for _, c := range f.Components {
+		v := entity{id: "#Component_" + c.Type.Name + "_" + c.Name, types: []string{"PropertyValue"}, additional: "Component"}
+		v.must("name", c.Type.Name)
+		v.text("propertyID", accession(c.Type))
+		v.text("value", c.Name)
+		components = append(components, w.share(v))
+	}
+	protocol.refs("computationalTool", components)
+	e.ref("mainEntity", w.add(protocol))
+	e.refs("variableMeasured", w.dataMap(e.id, f.DataMap))
+	return w.add(e)
+}
+
+// run gives a run with its main invocation, without which it is an error.
+func (w *crateWriter) run(r *arc.Run) ref {
+	e := part("runs", "Run", r.Identifier, r.Title, r.Description)
+	e.refs("creator", w.persons(r.Performers))
+	e.refs("comment", w.comments(r.Comments))
+	protocol := w.add(w.unit("#RunProtocol_"+r.Identifier, r.Unit))
+	invocation := entity{id: "#Invocation_" + r.Identifier, types: []string{"CreateAction", "LabProcess"}}
+	invocation.must("name", r.Identifier)
+	invocation.ref("instrument", protocol)
+	invocation.ref("executesLabProtocol", protocol)
+	e.ref("mainEntity", protocol)
+	e.refs("about", append([]ref{w.add(invocation)}, w.tables(e.id, r.Tables)...))
+	w.measurement(&e, r.MeasurementType, r.TechnologyType, r.TechnologyPlatform, r.DataMap)
+	return w.add(e)
+}
+
+// unitKinds are the additional types that stand for the classes of CWL. Readers
+// take any other for a command line tool.
+var unitKinds = map[arc.UnitClass]string{
+	arc.CommandLineTool: "ToolDescription",
+	arc.CWLWorkflow:     "WorkflowDescription",
+	arc.ExpressionTool:  "ExpressionToolDescription",
+	arc.Operation:       "OperationDescription",
+}
+
+// unit gives the workflow protocol of a processing unit.
+func (w *crateWriter) unit(id string, u *arc.ProcessingUnit) entity {
+	if u == nil {
+		u = &arc.ProcessingUnit{Class: arc.CommandLineTool}
+	}
+	e := entity{
+		id:         id,
+		types:      []string{"ComputationalWorkflow", "SoftwareSourceCode", "LabProtocol"},
+		additional: unitKinds[u.Class],
+	}
+	if u.Expression != nil {
+		e.must("description", *u.Expression)
+	}
+	e.refs("input", w.parameters(u.Inputs))
+	e.refs("output", w.parameters(u.Outputs))
+	var steps []ref
+	for _, s := range u.Steps {
+		step := entity{id: "#Step_" + id + "_" + s.Name, types: []string{"HowToStep"}}
+		step.must("name", s.Name)
+		step.must("identifier", s.Run)
+		steps = append(steps, w.add(step))
+		if s.Unit != nil && !w.used[s.Run] {
+			w.used[s.Run] = true // before the steps of the unit, which may lead back here
+			inner := w.unit(s.Run, s.Unit)
+			appendEntity(&w.graph, inner)
+		}
+	}
+	e.refs("hasPart", steps)
+	return e
+}
+
+func (w *crateWriter) parameters(list []arc.CWLParameter) []ref {
+	var ids []ref
+	for _, p := range list {
+		e := entity{id: "#Parameter_" + p.Name, types: []string{"FormalParameter"}, additional: cwlText(p.Type)}
+		e.must("name", p.Name)
+		var bindings []ref
+		bind := func(name, value string) {
+			v := entity{id: "#" + name + "_" + value, types: []string{"PropertyValue"}}
+			v.must("name", name)
+			v.must("value", value)
+			bindings = append(bindings, w.share(v))
+		}
+		if p.Prefix != nil {
+			bind("Prefix", *p.Prefix)
+		}
+		if p.Position != nil {
+			bind("Position", strconv.Itoa(*p.Position))
+		}
+		if p.Glob != nil {
+			bind("Glob", *p.Glob)
+		}
+		e.refs("identifier", bindings)
+		ids = append(ids, w.share(e))
+	}
+	return ids
+}
+
+// cwlText gives a CWL type in flow-style YAML.
+func cwlText(t arc.CWLType) string {
+	switch t.Kind {
+	case arc.CWLArray:
+		if t.Items == nil {
+			return "File[]"
+		}
+		if simple := cwlText(*t.Items); !strings.ContainsAny(simple, "{[?") || strings.HasSuffix(simple, "[]") {
+			return simple + "[]"
+		}
+		return "{type: array, items: " + cwlText(*t.Items) + "}"
+	case arc.CWLEnum:
+		return "{type: enum, symbols: [" + strings.Join(t.Symbols, ", ") + "]}"
+	case arc.CWLRecord:
+		fields := make([]string, len(t.Fields))
+		for i, f := range t.Fields {
+			fields[i] = "{name: " + f.Name + ", type: " + cwlText(f.Type) + "}"
+		}
+		return "{type: record, fields: [" + strings.Join(fields, ", ") + "]}"
+	case arc.CWLUnion:
+		if len(t.Members) == 2 && t.Members[0].Kind == arc.CWLNull {
+			if inner := cwlText(t.Members[1]); !strings.ContainsAny(inner, "{?") && !strings.HasPrefix(inner, "[") {
+				return inner + "?"
+			}
+		}
+		members := make([]string, len(t.Members))
+		for i, m := range t.Members {
+			members[i] = cwlText(m)
+			if m.Kind == arc.CWLNull {
+				members[i] = `"null"`
+			}
+		}
+		return "[" + strings.Join(members, ", ") + "]"
+	}
+	return string(t.Kind)
+}

@@ -1,0 +1,175 @@
+package jsonld
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/fairagro/middleware-api/internal/rocrate/jsondoc"
+)
+
+// merged is an entity that was given more than once: its properties in the order of
+// their first appearance.
+type merged struct {
+	keys   []string
+	values []values
+	seen   []map[string]struct{} // identities of the values of lists, nil until needed
+	byKey  map[string]int
+}
+
+func newMerged() *merged { return &merged{byKey: map[string]int{}} }
+
+func (m *merged) get(key string) values {
+	if i, ok := m.byKey[key]; ok {
+		return m.values[i]
+	}
+	return values{}
+}
+
+func (m *merged) add(key string, vs values) {
+	m.byKey[key] = len(m.keys)
+	m.keys = append(m.keys, key)
+	m.values = append(m.values, vs)
+	m.seen = append(m.seen, nil)
+}
+
+// merge adds the properties of another entry with its @id to an entity. Its types stay.
+//
+// What becomes of a property that both have follows the reference library: two arrays are
+// joined; to an array a new value is appended; an existing value that a new array holds
+// stays alone, else it comes after the new ones; of two different single values the new one
+// comes first. Inline nodes that are moved become entries of the graph.
+func (g *Graph) merge(number uint32, more *entity) {
+	m := g.merged[number]
+	if m == nil {
+		m = newMerged()
+		for key, vs := range (Node{g.load(g.entries.at(int(number)).object, 0, nil)}).keys() {
+			m.add(key, vs)
+		}
+		if g.merged == nil {
+			g.merged = map[uint32]*merged{}
+		}
+		g.merged[number] = m
+	}
+	for key, vs := range (Node{more}).keys() {
+		i, ok := m.byKey[key]
+		switch {
+		case !ok:
+			for v := range vs.all() {
+				g.flatten(v)
+			}
+			m.add(key, vs)
+		case m.values[i].isSingle():
+			m.values[i] = g.mergeSingle(m.values[i], vs)
+		default:
+			g.mergeList(m, i, vs)
+		}
+	}
+}
+
+// mergeSingle adds values to a single value.
+func (g *Graph) mergeSingle(have, more values) values {
+	is := identity(have.single)
+	if more.isSingle() {
+		if identity(more.single) == is {
+			return have
+		}
+		g.flatten(more.single)
+		return values{list: []jsondoc.Value{more.single, have.single}, isList: true}
+	}
+	list, contained := slices.Collect(more.all()), false
+	for _, v := range list {
+		if identity(v) == is {
+			contained = true
+			g.flatten(v)
+		}
+	}
+	if contained {
+		return have
+	}
+	return values{list: append(list, have.single), isList: true}
+}
+
+// mergeList appends values that the list with number i does not have yet. Joining two arrays
+// also removes what the first has twice.
+func (g *Graph) mergeList(m *merged, i int, more values) {
+	seen := m.seen[i]
+	if seen == nil {
+		seen = map[string]struct{}{}
+		m.seen[i] = seen
+		have := m.values[i]
+		m.values[i] = values{isList: true}
+		for v := range have.all() {
+			is := identity(v)
+			if _, ok := seen[is]; ok && !more.isSingle() {
+				continue
+			}
+			seen[is] = struct{}{}
+			m.values[i].list = append(m.values[i].list, v)
+		}
+	}
+	if !more.isSingle() {
+		for _, v := range m.values[i].list {
+			g.flatten(v)
+		}
+	}
+	for v := range more.all() {
+		is := identity(v)
+		if _, ok := seen[is]; ok {
+			continue
+		}
+		seen[is] = struct{}{}
+		g.flatten(v)
+		m.values[i].list = append(m.values[i].list, v)
+	}
+}
+
+// identity is equal for values that merging takes for the same: nodes, references
+// and texts by the @id or text, others by what they say.
+func identity(v jsondoc.Value) string {
+	switch v.Kind() {
+	case jsondoc.String:
+		return "t" + v.Text()
+	case jsondoc.Int, jsondoc.Float:
+		return "n" + strconv.FormatFloat(v.Float(), 'g', -1, 64)
+	case jsondoc.Object:
+		s := shapeOf(v)
+		switch s.kind() {
+		case inlineNode, reference:
+			return "t" + s.id.Text()
+		case valueObject:
+			return "v" + identity(s.value)
+		}
+	}
+	return "o" + string(v.AppendCompact(nil))
+}
+
+// flatten makes the inline nodes in a value entries of the graph.
+func (g *Graph) flatten(v jsondoc.Value) {
+	switch v.Kind() {
+	case jsondoc.Array:
+		for _, element := range v.Elements() {
+			g.flatten(element)
+		}
+	case jsondoc.Object:
+		s := shapeOf(v)
+		node := s.kind()
+		if node == valueObject || node == reference {
+			return
+		}
+		for _, value := range v.Members() {
+			g.flatten(value)
+		}
+		if node != inlineNode {
+			return
+		}
+		at := uint32(v.Offset())
+		if _, done := g.flattened[at]; done {
+			return
+		}
+		if g.flattened == nil {
+			g.flattened = map[uint32]struct{}{}
+		}
+		g.flattened[at] = struct{}{}
+		g.addNode(entry{at, uint32(s.id.Offset())})
+	}
+}
