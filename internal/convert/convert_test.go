@@ -1,0 +1,67 @@
+package convert_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairagro/middleware-api/internal/convert"
+)
+
+// A crate with many faults of the folder has all of them listed, each with the
+// place in the crate, what is wrong and what to do.
+func TestProblemsOfTheFolderAreFoundInTheCrate(t *testing.T) {
+	t.Parallel()
+	graph := []map[string]any{
+		{
+			"@id": "./", "@type": "Dataset", "additionalType": "Investigation", "identifier": "faulty", "name": "n",
+			"license": map[string]any{"@id": "../../license"},
+			"comment": []any{map[string]any{"@id": "#c1"}, map[string]any{"@id": "#c2"}},
+			"hasPart": []any{
+				map[string]any{"@id": "studies/a/"}, map[string]any{"@id": "studies/b/"},
+				map[string]any{"@id": "assays/c/"}, map[string]any{"@id": "assays/d/"},
+			},
+		},
+		{"@id": "../../license", "@type": "CreativeWork", "text": "none"},
+		{"@id": "#c1", "@type": "Comment", "name": "Colour", "text": "green"},
+		{"@id": "#c2", "@type": "Comment", "name": "Colour", "text": "blue"},
+		{"@id": "studies/a/", "@type": "Dataset", "additionalType": "Study", "identifier": "same"},
+		{"@id": "studies/b/", "@type": "Dataset", "additionalType": "Study", "identifier": "same"},
+		{"@id": "assays/c/", "@type": "Dataset", "additionalType": "Assay", "identifier": strings.Repeat("c", 300)},
+		{"@id": "assays/d/", "@type": "Dataset", "additionalType": "Assay", "identifier": "d", "about": map[string]any{"@id": "#p"}},
+		{"@id": "#p", "@type": "LabProcess", "name": "a/b_0", "result": map[string]any{"@id": "#m"}, "object": map[string]any{"@id": "#s"}},
+		{"@id": "#s", "@type": "Sample", "name": "s", "additionalType": "Source"},
+		{"@id": "#m", "@type": "Sample", "name": "m", "additionalType": "Sample"},
+	}
+	context := []any{
+		"https://w3id.org/ro/crate/1.2/context",
+		map[string]string{"LabProcess": "https://bioschemas.org/LabProcess", "Sample": "https://bioschemas.org/Sample"},
+	}
+	crate, err := json.Marshal(map[string]any{"@context": context, "@graph": graph})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := convert.Crate(crate)
+	if result.OK() {
+		t.Fatal("it became a folder")
+	}
+	var got []string
+	for _, f := range result.Errors() {
+		if f.Text == "" || f.Remedy == "" || f.Owner == "" {
+			t.Errorf("%+v lacks something", f)
+		}
+		got = append(got, fmt.Sprint(f.Pointer, " ", f.Entity, " ", f.Code))
+	}
+	slices.Sort(got)
+	want := []string{
+		"/@graph/0 ./ comment", "/@graph/0 ./ path", "/@graph/5 studies/b/ path-taken",
+		"/@graph/6 assays/c/ identifier", "/@graph/7 assays/d/ sheet-name",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
