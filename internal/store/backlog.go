@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+)
+
+// Backlog is the number of ARCs of an RDI that are on their way into git.
+type Backlog struct {
+	RDI    string
+	State  GitState // due, failing or parked
+	Count  int64
+	Oldest time.Time // when the oldest of them changed
+}
+
+// Backlog counts what is not in git, by RDI and state, from an index that
+// holds nothing else. No RDIs given means all.
+func (s *Store) Backlog(ctx context.Context, rdis ...string) ([]Backlog, error) {
+	rows, err := s.pool.Query(ctx, sqlBacklog, rdis)
+	if err != nil {
+		return nil, wrap("count the backlog", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b Backlog, err error) {
+		err = row.Scan(&b.RDI, &b.State, &b.Count, &b.Oldest)
+		return b, err
+	})
+	return list, wrap("count the backlog", err)
+}
+
+const sqlBacklog = `
+SELECT rdi, git_state, count(*), min(last_changed) FROM arc
+WHERE git_state <> 'synced' AND (coalesce(cardinality($1::text[]), 0) = 0 OR rdi = ANY ($1))
+GROUP BY rdi, git_state ORDER BY rdi, git_state`
+
+// Cause is something that keeps ARCs out of git.
+type Cause struct {
+	Code   fault.Code
+	Class  string
+	Owner  fault.Owner
+	Text   string // of one of them
+	Remedy string
+	Count  int64
+	Parked int64
+	Since  time.Time // last failure of the ARC that failed longest ago
+	Sample ID        // one of them
+}
+
+// Causes groups what is failing or parked by code, most frequent first. No
+// RDIs given means all.
+func (s *Store) Causes(ctx context.Context, rdis ...string) ([]Cause, error) {
+	rows, err := s.pool.Query(ctx, sqlCauses, rdis)
+	if err != nil {
+		return nil, wrap("group causes", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Cause, err error) {
+		var id []byte
+		err = row.Scan(&c.Code, &c.Class, &c.Owner, &c.Text, &c.Remedy, &c.Count, &c.Parked, &c.Since, &id)
+		copy(c.Sample[:], id)
+		return c, err
+	})
+	return list, wrap("group causes", err)
+}
+
+const sqlCauses = `
+SELECT failure_code, min(failure_class), min(failure_owner), min(failure_text), min(failure_remedy), count(*),
+    count(*) FILTER (WHERE parked), min(failed_at), (array_agg(id ORDER BY failed_at DESC))[1]
+FROM arc
+WHERE git_state <> 'synced' AND git_state IN ('failing', 'parked')
+    AND (coalesce(cardinality($1::text[]), 0) = 0 OR rdi = ANY ($1))
+GROUP BY failure_code ORDER BY count(*) DESC, failure_code`
+
+// Total is the number of ARCs of an RDI.
+type Total struct {
+	RDI   string
+	Count int64
+}
+
+// Totals counts the ARCs of each RDI. It looks at every entry of an index, so
+// it is for people who ask, not for a metric that is read all the time.
+func (s *Store) Totals(ctx context.Context) ([]Total, error) {
+	rows, err := s.pool.Query(ctx, sqlTotals)
+	if err != nil {
+		return nil, wrap("count ARCs", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t Total, err error) {
+		err = row.Scan(&t.RDI, &t.Count)
+		return t, err
+	})
+	return list, wrap("count ARCs", err)
+}
+
+const sqlTotals = `SELECT rdi, count(*) FROM arc GROUP BY rdi ORDER BY rdi`

@@ -1,0 +1,410 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// Twenty updates during a push lead to one more push, of the newest version.
+func TestUpdatesDuringAPushLeadToOneMorePush(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("A", "version 0"))
+	c := claim(t, s)
+	load(t, s, c)
+	for i := range 20 {
+		submit(t, s, submission("A", fmt.Sprint("version ", i+1)))
+		if more := claimN(t, s, 10); len(more) != 0 {
+			t.Fatalf("claimed %d times while a push is under way", len(more)+1)
+		}
+	}
+	if err := s.RecordPush(t.Context(), c, store.Pushed{Commit: "c1"}); err != nil {
+		t.Fatal(err)
+	}
+	if a := read(t, s, idOf("A")); a.Git.State != store.Due || a.Git.PushedHash != hashOf("version 0") {
+		t.Errorf("after the first push: got %+v, want due with version 0 pushed", a.Git)
+	}
+	c = claim(t, s)
+	if got := load(t, s, c); string(got.Frame) != "version 20" {
+		t.Errorf("second push: got %q, want version 20", got.Frame)
+	}
+	if err := s.RecordPush(t.Context(), c, store.Pushed{Commit: "c2"}); err != nil {
+		t.Fatal(err)
+	}
+	if a := read(t, s, idOf("A")); a.Git.State != store.Synced || a.Git.Commit != "c2" {
+		t.Errorf("after the second push: got %+v, want synced", a.Git)
+	}
+	if more := claimN(t, s, 10); len(more) != 0 {
+		t.Errorf("a third push is due")
+	}
+}
+
+// Whoever lost an ARC to another synchroniser can neither load, renew, record
+// nor release it: a late one never overwrites what the other one did.
+func TestALostLeaseCanDoNothing(t *testing.T) {
+	t.Parallel()
+	a, b := two(t)
+	submit(t, a, submission("A", "one"))
+	late := must(a.ClaimDue(t.Context(), store.ClaimRequest{Holder: "late", Limit: 1, Lease: time.Millisecond, Remote: "git"}))(t)[0]
+	load(t, a, late)
+	var heir *store.Claim
+	eventually(t, "the lease expires", func() bool {
+		if claims := claimN(t, b, 1); len(claims) == 1 {
+			heir = claims[0]
+		}
+		return heir != nil
+	})
+	if heir.Token <= late.Token {
+		t.Errorf("token: got %d after %d, want a larger one", heir.Token, late.Token)
+	}
+	if git := read(t, a, idOf("A")).Git; heir.Attempts < 1 || git.State != store.Failing || git.Failure.Code != fault.PushInterrupted {
+		t.Errorf("an interrupted push is not visible: %+v, %d attempts", git, heir.Attempts)
+	}
+	_, err := a.Load(t.Context(), late)
+	wantLost(t, "load", err)
+	wantLost(t, "record push", a.RecordPush(t.Context(), late, store.Pushed{Commit: "old"}))
+	wantLost(t, "record failure", a.RecordFailure(t.Context(), late, store.Failure{Class: store.Transient, Code: "x"}))
+	if lost := must(a.Renew(t.Context(), []*store.Claim{late}, time.Hour))(t); len(lost) != 1 {
+		t.Errorf("renew: got %d lost, want 1", len(lost))
+	}
+	if err := a.Release(t.Context(), []*store.Claim{late}); err != nil {
+		t.Error(err)
+	}
+	push(t, b, heir, "new")
+	wantLost(t, "record push after the heir", a.RecordPush(t.Context(), late, store.Pushed{Commit: "old"}))
+	if got := read(t, a, idOf("A")).Git; got.Commit != "new" || got.State != store.Synced {
+		t.Errorf("got %+v, want what the heir recorded", got)
+	}
+}
+
+func wantLost(tb testing.TB, what string, err error) {
+	tb.Helper()
+	if fault.CodeOf(err) != fault.LeaseLost {
+		tb.Errorf("%s: got %v, want lease_lost", what, err)
+	}
+}
+
+// A lease that ran out but was taken over by nobody still holds: what was
+// pushed is a fact.
+func TestAnExpiredLeaseThatNobodyTookStillRecords(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("A", "one"))
+	c := must(s.ClaimDue(t.Context(), store.ClaimRequest{Holder: "slow", Limit: 1, Lease: 0, Remote: "git"}))(t)[0]
+	push(t, s, c, "c1")
+	if got := read(t, s, idOf("A")).Git; got.State != store.Synced {
+		t.Errorf("got %+v, want synced", got)
+	}
+}
+
+// Several claimants at once never get the same ARC, and together get all.
+func TestClaimantsShareTheWork(t *testing.T) {
+	t.Parallel()
+	a, b := two(t)
+	const arcs = 200
+	var wg sync.WaitGroup
+	for i := range arcs {
+		wg.Go(func() { submit(t, a, submission(fmt.Sprint("A", i), "x")) })
+	}
+	wg.Wait()
+	var mu sync.Mutex
+	claimed := map[store.ID]int{}
+	for _, s := range []*store.Store{a, b, a, b} {
+		wg.Go(func() {
+			for {
+				claims := claimN(t, s, 7)
+				if len(claims) == 0 {
+					return
+				}
+				mu.Lock()
+				for _, c := range claims {
+					claimed[c.ID]++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	// A claimant that skips rows being claimed may see none while there are
+	// some; they stay due.
+	for _, c := range claimN(t, a, arcs) {
+		claimed[c.ID]++
+	}
+	for id, n := range claimed {
+		if n != 1 {
+			t.Errorf("%s claimed %d times", id, n)
+		}
+	}
+	if len(claimed) != arcs {
+		t.Errorf("claimed %d ARCs, want %d", len(claimed), arcs)
+	}
+}
+
+// Released claims are due again at once and count as no failure; renewed ones
+// stay claimed.
+func TestReleaseAndRenew(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("A", "x"))
+	submit(t, s, submission("B", "x"))
+	claims := must(s.ClaimDue(t.Context(), store.ClaimRequest{Holder: "t", Limit: 9, Lease: 0, Remote: "git"}))(t)
+	if len(claims) != 2 {
+		t.Fatalf("claimed %d", len(claims))
+	}
+	if lost := must(s.Renew(t.Context(), claims, time.Hour))(t); len(lost) != 0 {
+		t.Fatalf("lost %d", len(lost))
+	}
+	if more := claimN(t, s, 9); len(more) != 0 {
+		t.Fatal("renewed claims are due")
+	}
+	if err := s.Release(t.Context(), claims[:1]); err != nil {
+		t.Fatal(err)
+	}
+	again := claim(t, s)
+	if again.ID != claims[0].ID || again.Attempts != 0 {
+		t.Errorf("got %+v, want the released one without failed attempts", again)
+	}
+}
+
+// A transient failure is visible with its cause and its next attempt, counts,
+// and is told in the log once and not at every attempt.
+func TestATransientFailureIsTriedAgainLater(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("A", "one"))
+	failure := store.Failure{
+		Class: store.Transient, Code: "remote_unreachable", Text: "GitLab cannot be reached.", Owner: fault.OwnerDataHUB,
+		Remedy: "wait",
+	}
+	for range 2 {
+		c := claim(t, s)
+		load(t, s, c)
+		if err := s.RecordFailure(t.Context(), c, failure); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := claim(t, s)
+	if c.Attempts != 2 {
+		t.Errorf("attempts: got %d, want 2", c.Attempts)
+	}
+	failure.Delay = time.Hour
+	if err := s.RecordFailure(t.Context(), c, failure); err != nil {
+		t.Fatal(err)
+	}
+	if len(claimN(t, s, 9)) != 0 {
+		t.Error("due before its time")
+	}
+	got := read(t, s, idOf("A")).Git
+	next, _, err := s.NextDue(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.State != store.Failing || got.Attempts != 3 || !got.NextAttempt.Equal(next) || time.Until(next) < 50*time.Minute ||
+		got.FailedAt.IsZero() {
+		t.Errorf("got %+v, next %s", got, next)
+	}
+	failure.Delay = 0
+	if diff := cmp.Diff(failure, got.Failure); diff != "" {
+		t.Error(diff)
+	}
+	events := must(s.Events(t.Context(), idOf("A")))(t)
+	if len(events) != 2 || events[1].Message != "GitLab sync failed: GitLab cannot be reached." {
+		t.Errorf("events: got %+v", events)
+	}
+	// New content is tried at once, and the slate is clean.
+	submit(t, s, submission("A", "two"))
+	if got := read(t, s, idOf("A")).Git; got.State != store.Due || got.Attempts != 0 || got.Failure.Code != "" {
+		t.Errorf("with new content: got %+v", got)
+	}
+	push(t, s, claim(t, s), "c1")
+	if next, _, err := s.NextDue(t.Context()); err != nil || !next.IsZero() {
+		t.Errorf("next due: got %s (%v), want none", next, err)
+	}
+}
+
+// A parked ARC waits: for other content, or for somebody who asks.
+func TestAParkedARCWaitsForAChange(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	park := store.Failure{Class: store.Refused, Code: "hook_declined", Text: "no", Park: true}
+	fail := func() {
+		c := claim(t, s)
+		load(t, s, c)
+		if err := s.RecordFailure(t.Context(), c, park); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, s, idOf("A")).Git; got.State != store.Parked || !got.NextAttempt.IsZero() || !got.Failure.Park {
+			t.Fatalf("got %+v, want parked", got)
+		}
+		if len(claimN(t, s, 9)) != 0 {
+			t.Fatal("a parked ARC was claimed")
+		}
+	}
+	submit(t, s, submission("A", "one"))
+	fail()
+	submit(t, s, submission("A", "one"))
+	if got := read(t, s, idOf("A")).Git.State; got != store.Parked {
+		t.Errorf("same content: got %s, want parked", got)
+	}
+	submit(t, s, submission("A", "two"))
+	fail()
+	if err := s.RequestPush(t.Context(), idOf("A"), store.Actor{Subject: "op"}); err != nil {
+		t.Fatal(err)
+	}
+	c := claim(t, s)
+	if !c.Forced {
+		t.Error("the claim does not say that it was asked for")
+	}
+	push(t, s, c, "c1")
+	if got := read(t, s, idOf("A")).Git; got.State != store.Synced || got.Failure.Code != "" {
+		t.Errorf("got %+v, want synced", got)
+	}
+	if err := s.Park(t.Context(), idOf("A"), "looks odd", store.Actor{Subject: "op"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, s, idOf("A")).Git; got.State != store.Parked || got.Failure.Text != "looks odd" {
+		t.Errorf("got %+v, want parked by hand", got)
+	}
+}
+
+// A refusal of content that has been replaced during the push does not park
+// the new content.
+func TestARefusalOfOldContentDoesNotParkTheNew(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("A", "one"))
+	c := claim(t, s)
+	load(t, s, c)
+	submit(t, s, submission("A", "two"))
+	if err := s.RecordFailure(t.Context(), c, store.Failure{Class: store.Invalid, Code: "x", Park: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, s, idOf("A")).Git; got.State != store.Due || got.Attempts != 0 {
+		t.Errorf("got %+v, want due", got)
+	}
+	c = claim(t, s)
+	if got := load(t, s, c); string(got.Frame) != "two" {
+		t.Errorf("got %q, want two", got.Frame)
+	}
+}
+
+// A push that was asked for during a push happens afterwards, although the
+// content is the same.
+func TestAPushAskedForDuringAPushIsNotLost(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("A", "one"))
+	c := claim(t, s)
+	load(t, s, c)
+	if n := must(s.RequestPushes(t.Context(), "r", store.Actor{}))(t); n != 1 {
+		t.Errorf("asked for %d", n)
+	}
+	if len(claimN(t, s, 9)) != 0 {
+		t.Fatal("claimed twice")
+	}
+	if err := s.RecordPush(t.Context(), c, store.Pushed{Commit: "c1"}); err != nil {
+		t.Fatal(err)
+	}
+	c = claim(t, s)
+	if !c.Forced || c.Commit != "c1" {
+		t.Errorf("got %+v, want forced on top of c1", c)
+	}
+	load(t, s, c)
+	if err := s.RecordPush(t.Context(), c, store.Pushed{Commit: "c1", Unchanged: true}); err != nil {
+		t.Fatal(err)
+	}
+	if len(claimN(t, s, 9)) != 0 {
+		t.Error("due for a third time")
+	}
+	if diff := cmp.Diff([]string{"ARC_CREATED", "GIT_PUSH_SUCCESS"}, eventTypes(t, s, idOf("A"))); diff != "" {
+		t.Errorf("a push that found nothing to do made an event: %s", diff)
+	}
+}
+
+// What a synchroniser knows of a repository comes back with the next claim, so
+// that the next push needs no fetch.
+func TestWhatWasRecordedComesBackWithTheNextClaim(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	sub := submission("A", "one")
+	sub.Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	submit(t, s, sub)
+	c := claim(t, s)
+	if c.Traceparent != sub.Traceparent || c.Commit != "" || c.PushedHash != (store.Hash{}) {
+		t.Errorf("first claim: got %+v", c)
+	}
+	load(t, s, c)
+	p := store.Pushed{Commit: "c1", HeadTree: []byte("tree"), RemoteRef: "project 17"}
+	if err := s.RecordPush(t.Context(), c, p); err != nil {
+		t.Fatal(err)
+	}
+	submit(t, s, submission("A", "two"))
+	c = claim(t, s)
+	content := load(t, s, c)
+	if c.Commit != "c1" || c.RemoteRef != "project 17" || c.PushedHash != hashOf("one") || string(content.HeadTree) != "tree" {
+		t.Errorf("got %+v and tree %q", c, content.HeadTree)
+	}
+	heads := must(s.Heads(t.Context(), "r", store.ID{}, 10))(t)
+	want := []store.Head{{
+		ID: idOf("A"), RDI: "r", Identifier: "A", Commit: "c1", RemoteRef: "project 17", PushedHash: hashOf("one"),
+		Hash: hashOf("two"), State: store.Due,
+	}}
+	if diff := cmp.Diff(want, heads); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A listener is woken by a submission in another process.
+func TestASubmissionWakesListenersElsewhere(t *testing.T) {
+	t.Parallel()
+	a, b := two(t)
+	woken := make(chan struct{}, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { b.Listen(ctx, func() { woken <- struct{}{} }) })
+	defer wg.Wait()
+	defer cancel()
+	wait := func(what string) {
+		select {
+		case <-woken:
+		case <-time.After(patience):
+			t.Fatalf("not woken %s", what)
+		}
+	}
+	wait("after connecting")
+	submit(t, a, submission("A", "x"))
+	wait("by a submission")
+}
+
+// A listener whose connection is cut connects again.
+func TestAListenerConnectsAgain(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	woken := make(chan struct{}, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { s.Listen(ctx, func() { woken <- struct{}{} }) })
+	defer wg.Wait()
+	defer cancel()
+	<-woken
+	sql(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
+	<-woken // that it may have missed something
+	<-woken // after connecting again
+	submit(t, s, submission("A", "x"))
+	select {
+	case <-woken:
+	case <-time.After(patience):
+		t.Fatal("not woken by a submission")
+	}
+}

@@ -1,0 +1,68 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Examination is what PostgreSQL says about itself, for a person who wants to
+// know whether it is fit for the service.
+type Examination struct {
+	Server         string        // version, for example "15.14"
+	ServerNumber   int           // for example 150014
+	Standby        bool          // it cannot be written to
+	Schema         int64         // version of the schema, 0 if there is none
+	WantedSchema   int64         // by this program
+	Bytes          int64         // of the database on disk
+	Connections    int           // of everybody, at the moment
+	MaxConnections int           // that the server allows
+	Reserved       int           // of them, for superusers and the like
+	Synchronous    bool          // a commit waits for the disk
+	MissingRights  []string      // tables that the service may not use as it must
+	AuditUnguarded bool          // nothing refuses changes of the audit trail
+	ClockAhead     time.Duration // of the server's clock to ours
+}
+
+// Examine asks PostgreSQL about itself.
+func (s *Store) Examine(ctx context.Context) (Examination, error) {
+	e := Examination{WantedSchema: wantedVersion()}
+	var now time.Time
+	asked := time.Now()
+	err := s.pool.QueryRow(ctx, sqlExamine).Scan(&e.Server, &e.ServerNumber, &e.Standby, &e.Bytes, &e.Connections,
+		&e.MaxConnections, &e.Reserved, &e.Synchronous, &now)
+	if err != nil {
+		return e, wrap("examine the database", err)
+	}
+	answered := time.Now()
+	e.ClockAhead = now.Sub(asked.Add(answered.Sub(asked) / 2))
+	var known bool
+	if err := s.pool.QueryRow(ctx, sqlSchemaKnown).Scan(&known); err != nil || !known {
+		return e, wrap("examine the database", err)
+	}
+	if err := s.pool.QueryRow(ctx, sqlReady).Scan(&e.Schema, &e.Standby); err != nil {
+		return e, wrap("examine the database", err)
+	}
+	err = s.pool.QueryRow(ctx, sqlMissingRights).Scan(&e.MissingRights, &e.AuditUnguarded)
+	return e, wrap("examine the database", err)
+}
+
+const sqlExamine = `
+SELECT split_part(current_setting('server_version'), ' ', 1), current_setting('server_version_num')::int,
+    pg_is_in_recovery(), pg_database_size(current_database()),
+    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+    current_setting('max_connections')::int,
+    current_setting('superuser_reserved_connections')::int + coalesce(current_setting('reserved_connections', true)::int, 0),
+    current_setting('synchronous_commit') <> 'off', clock_timestamp()`
+
+const sqlSchemaKnown = `SELECT to_regclass('goose_db_version') IS NOT NULL`
+
+// The audit trail is only added to; everything else is changed as well. Its
+// trigger has to be there and to fire for everybody.
+const sqlMissingRights = `
+SELECT coalesce(array_agg(t ORDER BY t), '{}'),
+    NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('audit') AND tgname = 'audit_append_only' AND tgenabled IN ('O', 'A'))
+FROM unnest('{arc,harvest,harvest_arc,harvest_error,event,report,task,remote,audit,synchroniser,creation_budget,creation_turn,interruption,sample,sampler}'::text[]) AS t
+WHERE to_regclass(t) IS NULL
+    OR NOT has_table_privilege(to_regclass(t), CASE WHEN t = 'audit' THEN 'INSERT' ELSE 'SELECT' END)
+    OR t <> 'audit' AND NOT has_table_privilege(to_regclass(t), 'INSERT')
+    OR t <> 'audit' AND NOT has_table_privilege(to_regclass(t), 'UPDATE')`

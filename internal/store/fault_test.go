@@ -1,0 +1,310 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// A store opens without PostgreSQL, says that it is not ready, answers with a
+// fault that names the way out, and works once the server is there.
+func TestPostgreSQLMayBeAbsentAtTheStart(t *testing.T) {
+	t.Parallel()
+	c := pgtest.Start(t, pgtest.Options{})
+	dsn := c.DSN()
+	c.Stop()
+	s := open(t, dsn)
+	if err := s.Ready(t.Context()); fault.CodeOf(err) != fault.StoreUnavailable {
+		t.Errorf("ready: got %v, want store_unavailable", err)
+	}
+	_, err := s.Submit(t.Context(), submission("A", "one"))
+	f, ok := fault.Of(err)
+	if !ok || f.Code != fault.StoreUnavailable || f.RetryAfter <= 0 || f.Remedy == "" {
+		t.Errorf("submit: got %+v, want store_unavailable with a time and a remedy", err)
+	}
+	c.Restart()
+	if err := s.Ready(t.Context()); err != nil {
+		t.Errorf("ready after the start: %v", err)
+	}
+	submit(t, s, submission("A", "one"))
+}
+
+// An empty database is not ready and says what to do about it.
+func TestAnEmptyDatabaseIsNotReady(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Empty(t)
+	s := open(t, dsn)
+	err := s.Ready(t.Context())
+	if f, ok := fault.Of(err); !ok || f.Code != fault.StoreSchema || f.Remedy != "middleware-api migrate" {
+		t.Errorf("got %v, want store_schema", err)
+	}
+	if err := store.Migrate(t.Context(), dsn); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ready(t.Context()); err != nil {
+		t.Errorf("after migrating: %v", err)
+	}
+}
+
+// Any number of processes may migrate at once.
+func TestMigrationsRunOnce(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Empty(t)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if err := store.Migrate(t.Context(), dsn); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	have, want, err := store.SchemaVersion(t.Context(), dsn)
+	if err != nil || have != want || want < 1 {
+		t.Errorf("versions: got %d, want %d, %v", have, want, err)
+	}
+}
+
+// A database that lets nobody in, a connection string that says nothing, and a
+// standby are told apart.
+func TestUnusableDatabasesAreToldApart(t *testing.T) {
+	t.Parallel()
+	if _, err := store.Open(t.Context(), store.Options{DSN: "port=no"}); fault.CodeOf(err) != fault.StoreConfig {
+		t.Errorf("bad connection string: got %v", err)
+	}
+	s := open(t, pgtest.DSN(t)+" dbname=nowhere")
+	if err := s.Ping(t.Context()); fault.CodeOf(err) != fault.StoreAccess {
+		t.Errorf("no such database: got %v", err)
+	}
+	readOnly := open(t, pgtest.DSN(t)+" options='-c default_transaction_read_only=on'")
+	if _, err := readOnly.Submit(t.Context(), submission("A", "x")); fault.CodeOf(err) != fault.StoreUnavailable {
+		t.Errorf("read-only: got %v", err)
+	}
+}
+
+// A row that somebody has locked for too long ends in a fault for this
+// submission, not in a wait without end.
+func TestALockedRowEndsInATimeOut(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s, err := store.Open(t.Context(), store.Options{DSN: dsn, StatementTimeout: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	submit(t, s, submission("A", "one"))
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	for _, statement := range []string{"BEGIN", "SELECT FROM arc FOR UPDATE"} {
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = s.Submit(t.Context(), submission("A", "two"))
+	if f, ok := fault.Of(err); !ok || f.Code != fault.StoreTimeout || f.RetryAfter <= 0 {
+		t.Errorf("got %v, want store_timeout", err)
+	}
+	submit(t, s, submission("B", "one"))
+}
+
+// A caller that gives up is told so at once, and harms nobody.
+func TestACallerMayGiveUp(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Submit(ctx, submission("A", "one")); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want canceled", err)
+	}
+	submit(t, s, submission("B", "one"))
+}
+
+// acknowledgements is the model of the trials below: what was acknowledged.
+type acknowledgements struct {
+	mu   sync.Mutex
+	arcs map[string][]string // contents by identifier, in the order of acknowledgement
+}
+
+func (a *acknowledgements) add(identifier, content string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.arcs == nil {
+		a.arcs = map[string][]string{}
+	}
+	a.arcs[identifier] = append(a.arcs[identifier], content)
+}
+
+func (a *acknowledgements) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.arcs)
+}
+
+// hammer submits from several goroutines until told to stop; every failure has
+// to be one that tells the client to come again.
+func (a *acknowledgements) hammer(t *testing.T, s *store.Store, stop <-chan struct{}) *sync.WaitGroup {
+	t.Helper()
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range 16 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				name := fmt.Sprint("A", next.Add(1))
+				_, err := s.Submit(context.Background(), submission(name, "content of "+name))
+				if f, ok := fault.Of(err); ok && f.RetryAfter > 0 {
+					continue
+				}
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+					return
+				}
+				a.add(name, "content of "+name)
+			}
+		})
+	}
+	return &wg
+}
+
+// verify finds every acknowledged ARC in the store, due.
+func (a *acknowledgements) verify(t *testing.T, s *store.Store) {
+	t.Helper()
+	for name, contents := range a.arcs {
+		arc, err := s.ARC(t.Context(), idOf(name))
+		if err != nil || arc.Hash != hashOf(contents[len(contents)-1]) || arc.Git.State != store.Due {
+			t.Fatalf("%s was acknowledged, found %+v, %v", name, arc, err)
+		}
+	}
+}
+
+// Acknowledged means durable: whatever was acknowledged before a SIGKILL of
+// the postmaster is there afterwards, still due, and the store works on.
+func TestAcknowledgedIsDurable(t *testing.T) {
+	t.Parallel()
+	c := pgtest.Start(t, pgtest.Options{})
+	dsn := c.DSN()
+	s := open(t, dsn)
+	var acknowledged acknowledgements
+	stop := make(chan struct{})
+	wg := acknowledged.hammer(t, s, stop)
+	for round := range 3 {
+		eventually(t, "progress", func() bool { return acknowledged.count() > (round+1)*100 || t.Failed() })
+		c.Kill()
+		c.Restart()
+	}
+	before := acknowledged.count()
+	eventually(t, "progress after the last restart", func() bool { return acknowledged.count() > before+50 || t.Failed() })
+	close(stop)
+	wg.Wait()
+	acknowledged.verify(t, s)
+}
+
+// Connections that are cut at any moment cost retries, not ARCs.
+func TestCutConnectionsLoseNothing(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	var acknowledged acknowledgements
+	stop := make(chan struct{})
+	wg := acknowledged.hammer(t, s, stop)
+	for round := range 30 {
+		eventually(t, "progress", func() bool { return acknowledged.count() > (round+1)*10 || t.Failed() })
+		sql(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name = 'test'`)
+	}
+	close(stop)
+	wg.Wait()
+	acknowledged.verify(t, s)
+}
+
+// A server that restarts while the pool's connections lie idle fails nobody:
+// what is done next finds a new connection.
+func TestARestartFailsNobody(t *testing.T) {
+	t.Parallel()
+	c := pgtest.Start(t, pgtest.Options{})
+	s := open(t, c.DSN())
+	h, err := s.BeginHarvest(t.Context(), "edal", nil, nil, store.Actor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	submit(t, s, submission("A", "one"))
+	for name, use := range map[string]func() error{
+		"submit":       func() error { _, err := s.Submit(t.Context(), submission("A", "two")); return err },
+		"read ARC":     func() error { _, err := s.ARC(t.Context(), idOf("A")); return err },
+		"read content": func() error { _, err := s.Content(t.Context(), idOf("A")); return err },
+		"list":         func() error { _, _, err := s.ARCs(t.Context(), store.ARCFilter{Limit: 1}); return err },
+		"read harvest": func() error { _, err := s.Harvest(t.Context(), h.ID); return err },
+		"refusal":      func() error { return s.AddHarvestError(t.Context(), h.ID, store.HarvestError{Code: fault.ARCNotFound}) },
+		"end harvest": func() error {
+			_, err := s.EndHarvest(t.Context(), h.ID, store.Completed, store.EndOptions{})
+			return err
+		},
+	} {
+		c.Kill()
+		c.Restart()
+		if err := use(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A claim survives the end of PostgreSQL: it can be recorded afterwards by its
+// holder, and the ARC was not given to anybody else.
+func TestAClaimSurvivesARestart(t *testing.T) {
+	t.Parallel()
+	c := pgtest.Start(t, pgtest.Options{})
+	s := open(t, c.DSN())
+	submit(t, s, submission("A", "one"))
+	held := claim(t, s)
+	load(t, s, held)
+	c.Kill()
+	c.Restart()
+	var claims []*store.Claim
+	eventually(t, "the store finds the server again", func() (ok bool) {
+		var err error
+		claims, err = s.ClaimDue(t.Context(), store.ClaimRequest{Holder: "other", Limit: 9, Lease: time.Hour, Remote: "git"})
+		return err == nil
+	})
+	if len(claims) != 0 {
+		t.Fatal("claimed twice")
+	}
+	if err := s.RecordPush(t.Context(), held, store.Pushed{Commit: "c1"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, s, idOf("A")).Git; got.State != store.Synced {
+		t.Errorf("got %+v, want synced", got)
+	}
+}
+
+// What PostgreSQL refuses at the very end of the transaction, after the rows of
+// the answer have come, is not acknowledged.
+func TestACommitWhoseEndNobodySawIsNoAcknowledgement(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	sql(t, dsn, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not today'; END $$`)
+	sql(t, dsn, `CREATE CONSTRAINT TRIGGER late AFTER INSERT ON arc DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	sub := submission("A", "one")
+	if r, err := s.Submit(t.Context(), sub); err == nil {
+		t.Errorf("acknowledged as %+v", r)
+	}
+	if _, err := s.ARC(t.Context(), sub.ID); fault.CodeOf(err) != fault.ARCNotFound {
+		t.Errorf("the ARC is there after all: %v", err)
+	}
+	sql(t, dsn, `DROP TRIGGER late ON arc`)
+	if r, err := s.Submit(t.Context(), sub); err != nil || r.Outcome != store.Created {
+		t.Errorf("the next attempt: %+v, %v", r, err)
+	}
+}

@@ -1,0 +1,268 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/fairagro/middleware-api/internal/failpoint"
+	"github.com/fairagro/middleware-api/internal/fault"
+)
+
+// HarvestStatus says where in its life a harvest is. All but Running are final.
+type HarvestStatus string
+
+// Statuses of harvests.
+const (
+	Running   HarvestStatus = "RUNNING"
+	Completed HarvestStatus = "COMPLETED"
+	Failed    HarvestStatus = "FAILED"
+	Cancelled HarvestStatus = "CANCELLED"
+)
+
+// Harvest is one run of a harvester over an RDI.
+type Harvest struct {
+	ID          uuid.UUID
+	RDI         string
+	ClientID    *string // nil for an anonymous client
+	Status      HarvestStatus
+	Expected    *int64
+	StartedAt   time.Time
+	CompletedAt *time.Time // of every ended harvest
+	Note        string     // what the service has to say about it, for people
+	Statistics  Statistics
+}
+
+// Statistics are counts of a harvest: of its members while it runs, frozen at
+// its end.
+type Statistics struct {
+	New, Updated, Unchanged, Missing, Errors int64
+}
+
+// Submitted is the number of ARCs that the harvest brought.
+func (s Statistics) Submitted() int64 { return s.New + s.Updated + s.Unchanged }
+
+// BeginHarvest begins a harvest of an RDI.
+func (s *Store) BeginHarvest(ctx context.Context, rdi string, clientID *string, expected *int64, by Actor) (Harvest, error) {
+	h := Harvest{ID: uuid.New(), RDI: rdi, ClientID: clientID, Status: Running, Expected: expected}
+	err := s.tx(ctx, "begin harvest", func(tx pgx.Tx) error {
+		err := tx.QueryRow(ctx, sqlBeginHarvest, h.ID, rdi, clientID, expected).Scan(&h.StartedAt)
+		if err != nil {
+			return err
+		}
+		err = audit(ctx, tx, Audit{Actor: by, Action: "harvest.RUNNING", RDI: rdi, Harvest: h.ID})
+		if lost := failpoint.Hit(failpoint.HarvestBegin); err == nil {
+			err = lost
+		}
+		return err
+	})
+	if lost := failpoint.Hit(failpoint.HarvestBegun); err == nil {
+		err = wrap("begin harvest", lost)
+	}
+	return h, err
+}
+
+const sqlBeginHarvest = `
+INSERT INTO harvest (id, rdi, client_id, expected_datasets) VALUES ($1, $2, $3, $4) RETURNING started_at`
+
+// Counts of a running harvest are taken from its members, those of an ended
+// one from its row.
+const partHarvestColumns = `
+    h.id, h.rdi, h.client_id, h.status, h.expected_datasets, h.started_at, h.completed_at, h.note,
+    CASE WHEN h.status = 'RUNNING' THEN c.new ELSE h.arcs_new END,
+    CASE WHEN h.status = 'RUNNING' THEN c.updated ELSE h.arcs_updated END,
+    CASE WHEN h.status = 'RUNNING' THEN c.unchanged ELSE h.arcs_unchanged END,
+    h.arcs_missing,
+    CASE WHEN h.status = 'RUNNING' THEN (SELECT count(*) FROM harvest_error e WHERE e.harvest_id = h.id) ELSE h.errors END`
+
+const partHarvestCounts = `
+LEFT JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE m.outcome = 'new') AS new,
+        count(*) FILTER (WHERE m.outcome = 'updated') AS updated,
+        count(*) FILTER (WHERE m.outcome = 'unchanged') AS unchanged
+    FROM harvest_arc m WHERE m.harvest_id = h.id
+) c ON h.status = 'RUNNING'`
+
+func scanHarvest(row pgx.CollectableRow) (h Harvest, err error) {
+	c := &h.Statistics
+	err = row.Scan(&h.ID, &h.RDI, &h.ClientID, &h.Status, &h.Expected, &h.StartedAt, &h.CompletedAt, &h.Note,
+		&c.New, &c.Updated, &c.Unchanged, &c.Missing, &c.Errors)
+	return h, err
+}
+
+// Harvest gives a harvest with its counts, or the fault HarvestNotFound.
+func (s *Store) Harvest(ctx context.Context, id uuid.UUID) (Harvest, error) {
+	return again(ctx, s, func() (Harvest, error) { return readHarvest(ctx, s.pool, id) })
+}
+
+func readHarvest(ctx context.Context, db querier, id uuid.UUID) (Harvest, error) {
+	rows, err := db.Query(ctx, sqlHarvest, id)
+	if err != nil {
+		return Harvest{}, wrap("read harvest", err)
+	}
+	h, err := pgx.CollectExactlyOneRow(rows, scanHarvest)
+	if isNoRows(err) {
+		return Harvest{}, fault.New(fault.HarvestNotFound, nil)
+	}
+	return h, wrap("read harvest", err)
+}
+
+const sqlHarvest = `SELECT` + partHarvestColumns + ` FROM harvest h` + partHarvestCounts + ` WHERE h.id = $1`
+
+// HarvestHead gives a harvest without counts, which is all that a submission
+// needs, or the fault HarvestNotFound.
+func (s *Store) HarvestHead(ctx context.Context, id uuid.UUID) (Harvest, error) {
+	h := Harvest{ID: id}
+	err := s.readOne(ctx, []any{&h.RDI, &h.ClientID, &h.Status, &h.Expected, &h.StartedAt, &h.CompletedAt, &h.Note}, sqlHarvestHead, id)
+	if isNoRows(err) {
+		return Harvest{}, fault.New(fault.HarvestNotFound, nil)
+	}
+	return h, wrap("read harvest", err)
+}
+
+const sqlHarvestHead = `
+SELECT rdi, client_id, status, expected_datasets, started_at, completed_at, note FROM harvest WHERE id = $1`
+
+// HarvestFilter chooses harvests. Zero values do not restrict.
+type HarvestFilter struct {
+	RDIs   []string // of these RDIs only; nil or empty for none
+	Status HarvestStatus
+	Skip   int
+	Limit  int
+	// Before is the harvest after which the page begins; uuid.Nil for the newest.
+	Before uuid.UUID
+}
+
+// Harvests lists harvests, newest first.
+func (s *Store) Harvests(ctx context.Context, f HarvestFilter) ([]Harvest, error) {
+	return read(ctx, s, "list harvests", scanHarvest, sqlHarvests, planEachTime, f.RDIs, string(f.Status), nullUUID(f.Before), f.Skip, f.Limit)
+}
+
+const sqlHarvests = `
+SELECT` + partHarvestColumns + `
+FROM (
+    SELECT h.* FROM unnest($1::text[]) AS r (rdi) CROSS JOIN LATERAL (
+        SELECT * FROM harvest h
+        WHERE h.rdi = r.rdi AND ($2::text = '' OR h.status = $2)
+            AND ($3::uuid IS NULL OR (h.started_at, h.id) < (SELECT b.started_at, b.id FROM harvest b WHERE b.id = $3))
+        ORDER BY h.started_at DESC, h.id DESC LIMIT $4::bigint + $5::bigint
+    ) h
+    ORDER BY h.started_at DESC, h.id DESC OFFSET $4::bigint LIMIT $5::bigint
+) h` + partHarvestCounts + `
+ORDER BY h.started_at DESC, h.id DESC`
+
+// HarvestRDIs lists the RDIs that have harvests, by hopping through the index
+// from one to the next.
+func (s *Store) HarvestRDIs(ctx context.Context) ([]string, error) {
+	return read(ctx, s, "list RDIs with harvests", pgx.RowTo[string], sqlHarvestRDIs)
+}
+
+const sqlHarvestRDIs = `
+WITH RECURSIVE hop AS (
+    (SELECT rdi FROM harvest ORDER BY rdi LIMIT 1)
+    UNION ALL
+    SELECT (SELECT h.rdi FROM harvest h WHERE h.rdi > hop.rdi ORDER BY h.rdi LIMIT 1) FROM hop WHERE hop.rdi IS NOT NULL
+)
+SELECT rdi FROM hop WHERE rdi IS NOT NULL`
+
+// EndOptions say how a harvest ends.
+type EndOptions struct {
+	By   Actor
+	Note string
+	// GracePeriod is how long an ARC stays missing before it counts as deleted.
+	GracePeriod time.Duration
+	// MarkDeleted allows marking as deleted at all.
+	MarkDeleted bool
+	// MissingLimit is the share of an RDI's ARCs above which none is marked,
+	// because it is more likely that the harvest was not whole; 0 means 0.2.
+	MissingLimit float64
+}
+
+const defaultMissingLimit = 0.2
+
+// EndHarvest gives a running harvest its final status and freezes its counts.
+// Completing looks for ARCs of the RDI that it did not bring. Submissions
+// under way are waited for; later ones are refused. For a harvest that has
+// ended before, the fault is HarvestTransition.
+func (s *Store) EndHarvest(ctx context.Context, id uuid.UUID, to HarvestStatus, o EndOptions) (h Harvest, err error) {
+	err = s.longTx(ctx, "end harvest", func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, sqlLockHarvest, harvestLock(id)); err != nil {
+			return err
+		}
+		if h, err = readHarvest(ctx, tx, id); err != nil {
+			return err
+		}
+		if h.Status != Running {
+			return fault.New(fault.HarvestTransition, nil).WithText(fmt.Sprintf(
+				"Harvest harvest-%s cannot transition to %s: current status is %s", id, to, h.Status))
+		}
+		if to == Completed {
+			if err := markMissing(ctx, tx, &h, o); err != nil {
+				return err
+			}
+			if err := failpoint.Hit(failpoint.HarvestMarked); err != nil {
+				return err
+			}
+		}
+		if o.Note != "" {
+			h.Note = o.Note
+		}
+		c := h.Statistics
+		err := tx.QueryRow(ctx, sqlEndHarvest, id, string(to), h.Note, c.New, c.Updated, c.Unchanged, c.Missing, c.Errors).
+			Scan(&h.CompletedAt)
+		if err != nil {
+			return err
+		}
+		h.Status = to
+		if err := failpoint.Hit(failpoint.HarvestEnding); err != nil {
+			return err
+		}
+		return audit(ctx, tx, Audit{Actor: o.By, Action: "harvest." + string(to), RDI: h.RDI, Harvest: id, Detail: h.Note})
+	})
+	if lost := failpoint.Hit(failpoint.HarvestEnded); err == nil {
+		err = wrap("end harvest", lost)
+	}
+	return h, err
+}
+
+const sqlEndHarvest = `
+UPDATE harvest SET status = $2, completed_at = now(), note = $3, arcs_new = $4, arcs_updated = $5, arcs_unchanged = $6,
+    arcs_missing = $7, errors = $8
+WHERE id = $1 RETURNING completed_at`
+
+// ExpireHarvests ends harvests as FAILED in which nothing has happened for the
+// given time, and gives them. A harvest that comes to life while it is looked
+// at is left alone.
+func (s *Store) ExpireHarvests(ctx context.Context, idle time.Duration) ([]Harvest, error) {
+	ids, err := read(ctx, s, "look for abandoned harvests", pgx.RowTo[uuid.UUID], sqlIdleHarvests, idle)
+	if err != nil {
+		return nil, err
+	}
+	var ended []Harvest
+	for _, id := range ids {
+		if err := failpoint.Hit(failpoint.ExpireBegin); err != nil {
+			return ended, wrap("end abandoned harvest", err)
+		}
+		h, err := s.EndHarvest(ctx, id, Failed, EndOptions{
+			Note: fmt.Sprintf("Abandoned: nothing was submitted for %s.", idle),
+		})
+		if fault.CodeOf(err) == fault.HarvestTransition {
+			continue // its client was faster
+		}
+		if err != nil {
+			return ended, err
+		}
+		ended = append(ended, h)
+	}
+	return ended, nil
+}
+
+const sqlIdleHarvests = `
+SELECT h.id FROM harvest h
+WHERE h.status = 'RUNNING' AND h.started_at < now() - $1::interval
+    AND NOT EXISTS (SELECT FROM harvest_arc m WHERE m.harvest_id = h.id AND m.at >= now() - $1::interval)
+    AND NOT EXISTS (SELECT FROM harvest_error e WHERE e.harvest_id = h.id AND e.at >= now() - $1::interval)
+ORDER BY h.started_at`

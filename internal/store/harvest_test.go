@@ -1,0 +1,307 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// Counts of a harvest are those of its members, while it runs and for ever
+// after, whoever else touches the ARCs.
+func TestHarvestCountsAreThoseOfItsMembers(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("same", "x"))
+	submit(t, s, submission("other", "x"))
+	h := begin(t, s)
+	submit(t, s, inHarvest(h, "new", "x"))
+	submit(t, s, inHarvest(h, "same", "x"))
+	submit(t, s, inHarvest(h, "other", "y"))
+	// Again, in the harvest, alone and in another harvest: nothing is counted twice.
+	submit(t, s, inHarvest(h, "new", "x"))
+	submit(t, s, submission("new", "z"))
+	submit(t, s, inHarvest(begin(t, s), "other", "z"))
+	if err := s.AddHarvestError(t.Context(), h.ID, store.HarvestError{Code: fault.ARCInvalid, Text: "no root"}); err != nil {
+		t.Fatal(err)
+	}
+	want := store.Statistics{New: 1, Updated: 1, Unchanged: 1, Errors: 1}
+	if diff := cmp.Diff(want, must(s.Harvest(t.Context(), h.ID))(t).Statistics); diff != "" {
+		t.Errorf("running: %s", diff)
+	}
+	ended := end(t, s, h, store.EndOptions{})
+	if ended.CompletedAt == nil || ended.Status != store.Completed || ended.Statistics.Submitted() != 3 {
+		t.Errorf("ended: got %+v", ended)
+	}
+	submit(t, s, submission("new", "w"))
+	if diff := cmp.Diff(ended, must(s.Harvest(t.Context(), h.ID))(t)); diff != "" {
+		t.Errorf("later: %s", diff)
+	}
+}
+
+// The first submission of an ARC in a harvest decides how it counts, also when
+// somebody else changed the ARC and the harvest brings its content back.
+func TestTheFirstSubmissionInAHarvestDecides(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("same", "x"))
+	h := begin(t, s)
+	submit(t, s, inHarvest(h, "new", "x"))
+	submit(t, s, inHarvest(h, "same", "x"))
+	for _, identifier := range []string{"new", "same"} {
+		submit(t, s, submission(identifier, "other"))
+		if r := submit(t, s, inHarvest(h, identifier, "x")); r.Outcome != store.Updated {
+			t.Errorf("%s: the content did not come back: %s", identifier, r.Outcome)
+		}
+		submit(t, s, inHarvest(h, identifier, "x"))
+	}
+	want := store.Statistics{New: 1, Unchanged: 1}
+	if diff := cmp.Diff(want, end(t, s, h, store.EndOptions{}).Statistics); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Within a harvest an ARC has one content: the same again is fine, another one
+// is refused and changes nothing, also if somebody else changed the ARC between.
+func TestAHarvestBringsOneContentPerARC(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	h := begin(t, s)
+	submit(t, s, submission("A", "before"))
+	submit(t, s, inHarvest(h, "A", "one"))
+	if r := submit(t, s, inHarvest(h, "A", "one")); r.Outcome != store.Unchanged {
+		t.Errorf("same content: got %s", r.Outcome)
+	}
+	want := "ARC 'A' was already submitted in harvest 'harvest-" + h.ID.String() + "' with different content."
+	refuse := func(content string) {
+		t.Helper()
+		_, err := s.Submit(t.Context(), inHarvest(h, "A", content))
+		if f, ok := fault.Of(err); !ok || f.Code != fault.HarvestConflict || f.Text != want {
+			t.Errorf("content %s: got %v, want a conflict", content, err)
+		}
+	}
+	refuse("two")
+	submit(t, s, submission("A", "standalone"))
+	refuse("two")
+	refuse("standalone")
+	if got := read(t, s, idOf("A")); got.Hash != hashOf("standalone") || got.Version != 3 {
+		t.Errorf("got version %d, want the standalone one", got.Version)
+	}
+	if r := submit(t, s, inHarvest(h, "A", "one")); r.Outcome != store.Updated {
+		t.Errorf("the harvest's own content: got %s, want updated", r.Outcome)
+	}
+}
+
+// Of two processes that submit different contents for one ARC in one harvest
+// at once, exactly one gets it in.
+func TestConflictsAreFoundBetweenProcesses(t *testing.T) {
+	t.Parallel()
+	a, b := two(t)
+	h := begin(t, a)
+	for i := range 40 {
+		name := fmt.Sprint("A", i)
+		if i%2 == 0 {
+			submit(t, a, submission(name, "known"))
+		}
+		var stored, conflicts atomic.Int32
+		var wg sync.WaitGroup
+		for n, s := range []*store.Store{a, b} {
+			wg.Go(func() {
+				_, err := s.Submit(context.Background(), inHarvest(h, name, fmt.Sprint("content ", n)))
+				switch fault.CodeOf(err) {
+				case "":
+					stored.Add(1)
+				case fault.HarvestConflict:
+					conflicts.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if stored.Load() != 1 || conflicts.Load() != 1 {
+			t.Fatalf("%s: %d stored, %d conflicts; want one of each", name, stored.Load(), conflicts.Load())
+		}
+	}
+	if got := must(a.Harvest(t.Context(), h.ID))(t).Statistics; got != (store.Statistics{New: 20, Updated: 20}) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// A harvest that has ended refuses everything, also what is known already, and
+// cannot end a second time.
+func TestAnEndedHarvestIsClosed(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("A", "one"))
+	for _, status := range []store.HarvestStatus{store.Completed, store.Failed, store.Cancelled} {
+		h := begin(t, s)
+		ended := must(s.EndHarvest(t.Context(), h.ID, status, store.EndOptions{}))(t)
+		if ended.Status != status || ended.CompletedAt == nil {
+			t.Errorf("got %+v, want %s with the time of its end", ended, status)
+		}
+		for _, content := range []string{"one", "two"} {
+			if _, err := s.Submit(t.Context(), inHarvest(h, "A", content)); fault.CodeOf(err) != fault.HarvestClosed {
+				t.Errorf("%s, content %s: got %v, want harvest_closed", status, content, err)
+			}
+		}
+		_, err := s.Diff(t.Context(), h.ID, "r", []store.Pair{{ID: idOf("A"), Hash: hashOf("one")}})
+		if fault.CodeOf(err) != fault.HarvestClosed {
+			t.Errorf("diff: got %v, want harvest_closed", err)
+		}
+		_, err = s.EndHarvest(t.Context(), h.ID, store.Cancelled, store.EndOptions{})
+		want := fmt.Sprintf("Harvest harvest-%s cannot transition to CANCELLED: current status is %s", h.ID, status)
+		if f, ok := fault.Of(err); !ok || f.Code != fault.HarvestTransition || f.Text != want {
+			t.Errorf("ending again: got %v, want %q", err, want)
+		}
+	}
+	if a := read(t, s, idOf("A")); a.Version != 1 {
+		t.Error("a closed harvest changed the ARC")
+	}
+	unknown := store.Harvest{ID: uuid.New()}
+	if _, err := s.Submit(t.Context(), inHarvest(unknown, "A", "one")); fault.CodeOf(err) != fault.HarvestNotFound {
+		t.Errorf("unknown harvest: got %v", err)
+	}
+	if _, err := s.Harvest(t.Context(), unknown.ID); fault.CodeOf(err) != fault.HarvestNotFound {
+		t.Errorf("unknown harvest: got %v", err)
+	}
+}
+
+// Whatever was acknowledged within a harvest is in its counts, and nothing
+// else: ending waits for what is under way and refuses the rest.
+func TestEndingAHarvestDrawsALine(t *testing.T) {
+	t.Parallel()
+	a, b := two(t)
+	h := begin(t, a)
+	var acknowledged atomic.Int64
+	var wg sync.WaitGroup
+	started := make(chan struct{}, 400)
+	for i := range 400 {
+		s := []*store.Store{a, b}[i%2]
+		wg.Go(func() {
+			started <- struct{}{}
+			_, err := s.Submit(context.Background(), inHarvest(h, fmt.Sprint("A", i), "x"))
+			switch fault.CodeOf(err) {
+			case "":
+				acknowledged.Add(1)
+			case fault.HarvestClosed:
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	for range 200 {
+		<-started
+	}
+	ended := end(t, b, h, store.EndOptions{})
+	wg.Wait()
+	if ended.Statistics.New != acknowledged.Load() {
+		t.Errorf("counts say %d, acknowledged were %d", ended.Statistics.New, acknowledged.Load())
+	}
+	if got := must(a.Harvest(t.Context(), h.ID))(t).Statistics; got != ended.Statistics {
+		t.Errorf("later: got %+v, want %+v", got, ended.Statistics)
+	}
+}
+
+// Abandoned harvests end as failed; those with life in them do not.
+func TestAbandonedHarvestsExpire(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	dead, alive, slow := begin(t, s), begin(t, s), begin(t, s)
+	submit(t, s, inHarvest(dead, "A", "x"))
+	submit(t, s, inHarvest(slow, "A", "x"))
+	sql(t, dsn, `UPDATE harvest SET started_at = now() - interval '25 hours' WHERE id <> $1`, alive.ID)
+	sql(t, dsn, `UPDATE harvest_arc SET at = now() - interval '25 hours' WHERE harvest_id = $1`, dead.ID)
+	ended := must(s.ExpireHarvests(t.Context(), 24*time.Hour))(t)
+	if len(ended) != 1 || ended[0].ID != dead.ID || ended[0].Status != store.Failed || ended[0].Statistics.New != 1 || ended[0].Note == "" {
+		t.Errorf("got %+v, want the dead one", ended)
+	}
+	for _, h := range []store.Harvest{alive, slow} {
+		if got := must(s.Harvest(t.Context(), h.ID))(t); got.Status != store.Running {
+			t.Errorf("a living harvest is %s", got.Status)
+		}
+	}
+}
+
+// Harvests are listed newest first, only those of the RDIs asked for, by
+// status, in pages.
+func TestHarvestsAreListedNewestFirst(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	var want []uuid.UUID
+	for i := range 6 {
+		rdi := []string{"r", "q", "secret"}[i%3]
+		h := must(s.BeginHarvest(t.Context(), rdi, nil, nil, store.Actor{}))(t)
+		if rdi != "secret" {
+			want = append([]uuid.UUID{h.ID}, want...)
+		}
+		if i == 3 {
+			must(s.EndHarvest(t.Context(), h.ID, store.Cancelled, store.EndOptions{}))(t)
+		}
+	}
+	ids := func(f store.HarvestFilter) (ids []uuid.UUID) {
+		f.RDIs = []string{"r", "q"}
+		for _, h := range must(s.Harvests(t.Context(), f))(t) {
+			ids = append(ids, h.ID)
+		}
+		return ids
+	}
+	for name, c := range map[string]struct {
+		f    store.HarvestFilter
+		want []uuid.UUID
+	}{
+		"all":     {store.HarvestFilter{Limit: 10}, want},
+		"page":    {store.HarvestFilter{Skip: 1, Limit: 2}, want[1:3]},
+		"keyset":  {store.HarvestFilter{Before: want[1], Limit: 10}, want[2:]},
+		"status":  {store.HarvestFilter{Status: store.Cancelled, Limit: 10}, want[1:2]},
+		"running": {store.HarvestFilter{Status: store.Running, Limit: 2}, []uuid.UUID{want[0], want[2]}},
+	} {
+		if diff := cmp.Diff(c.want, ids(c.f)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	if list := must(s.Harvests(t.Context(), store.HarvestFilter{Limit: 10}))(t); len(list) != 0 {
+		t.Errorf("without RDIs: got %d harvests, want none", len(list))
+	}
+}
+
+// Whoever reads the events of a harvest from the last one he got misses none,
+// although transactions commit in another order than they take their numbers.
+func TestReadersOfHarvestEventsMissNone(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	a, b, reader := open(t, dsn), open(t, dsn), open(t, dsn)
+	h := begin(t, a)
+	const arcs = 300
+	var wg sync.WaitGroup
+	for i := range arcs {
+		s := []*store.Store{a, b}[i%2]
+		wg.Go(func() { submit(t, s, inHarvest(h, fmt.Sprint("A", i), "x")) })
+	}
+	seen, last := map[store.ID]bool{}, int64(0)
+	eventually(t, "all events", func() bool {
+		for _, e := range must(reader.HarvestEvents(t.Context(), h.ID, last, 17))(t) {
+			if e.ID <= last || e.Harvest != h.ID || e.Type != store.EventCreated {
+				t.Errorf("after %d: got %+v", last, e)
+			}
+			seen[e.ARC], last = true, e.ID
+		}
+		return len(seen) == arcs
+	})
+	wg.Wait()
+	// Pushes of what the harvest brought belong to it as well.
+	push(t, a, claimN(t, a, 1)[0], "c1")
+	if e := must(reader.HarvestEvents(t.Context(), h.ID, last, 9))(t); len(e) != 1 || e[0].Type != store.EventPushed {
+		t.Errorf("after a push: got %+v", e)
+	}
+}

@@ -1,0 +1,166 @@
+package store_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// patience is the deadline of everything that tests wait for.
+const patience = 30 * time.Second
+
+func open(tb testing.TB, dsn string) *store.Store {
+	tb.Helper()
+	s, err := store.Open(context.Background(), store.Options{DSN: dsn, ApplicationName: "test"})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.Close)
+	return s
+}
+
+// fresh gives a store on a database of the test's own.
+func fresh(tb testing.TB) *store.Store {
+	tb.Helper()
+	return open(tb, pgtest.DSN(tb))
+}
+
+// two gives two stores on one database, as two processes have them.
+func two(tb testing.TB) (*store.Store, *store.Store) {
+	tb.Helper()
+	dsn := pgtest.DSN(tb)
+	return open(tb, dsn), open(tb, dsn)
+}
+
+// sql runs a statement on the database, for arrangements that the store has no
+// method for.
+func sql(tb testing.TB, dsn, statement string, arguments ...any) {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), dsn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(tb.Context(), statement, arguments...); err != nil {
+		tb.Fatalf("%s: %v", statement, err)
+	}
+}
+
+func hashOf(content string) store.Hash { return sha256.Sum256([]byte(content)) }
+
+func idOf(identifier string) store.ID { return sha256.Sum256([]byte(identifier + ":r")) }
+
+// submission gives a submission for RDI r; the content is not compressed,
+// which the store does not mind.
+func submission(identifier, content string) *store.Submission {
+	return &store.Submission{
+		ID: idOf(identifier), RDI: "r", Identifier: identifier, Name: "name of " + identifier,
+		Hash: hashOf(content), Size: int64(len(content)),
+		Content: func() []byte { return []byte(content) },
+	}
+}
+
+func inHarvest(h store.Harvest, identifier, content string) *store.Submission {
+	sub := submission(identifier, content)
+	sub.Harvest = h.ID
+	return sub
+}
+
+func submit(tb testing.TB, s *store.Store, sub *store.Submission) *store.Result {
+	tb.Helper()
+	r, err := s.Submit(context.Background(), sub)
+	if err != nil {
+		tb.Fatalf("submit %s: %v", sub.Identifier, err)
+	}
+	return r
+}
+
+func begin(tb testing.TB, s *store.Store) store.Harvest {
+	tb.Helper()
+	return must(s.BeginHarvest(context.Background(), "r", nil, nil, store.Actor{}))(tb)
+}
+
+func end(tb testing.TB, s *store.Store, h store.Harvest, o store.EndOptions) store.Harvest {
+	tb.Helper()
+	return must(s.EndHarvest(context.Background(), h.ID, store.Completed, o))(tb)
+}
+
+// must gives the value of a call that must not fail.
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(tb testing.TB) T {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return v
+	}
+}
+
+func read(tb testing.TB, s *store.Store, id store.ID) store.ARC {
+	tb.Helper()
+	return must(s.ARC(context.Background(), id))(tb)
+}
+
+// claimN claims with a long lease.
+func claimN(tb testing.TB, s *store.Store, n int) []*store.Claim {
+	tb.Helper()
+	return must(s.ClaimDue(context.Background(), store.ClaimRequest{Holder: "test", Limit: n, Lease: time.Hour, Remote: "git"}))(tb)
+}
+
+// claim claims the one ARC that is due.
+func claim(tb testing.TB, s *store.Store) *store.Claim {
+	tb.Helper()
+	claims := claimN(tb, s, 10)
+	if len(claims) != 1 {
+		tb.Fatalf("claim: got %d ARCs, want 1", len(claims))
+	}
+	return claims[0]
+}
+
+func load(tb testing.TB, s *store.Store, c *store.Claim) *store.Content {
+	tb.Helper()
+	return must(s.Load(context.Background(), c))(tb)
+}
+
+func push(tb testing.TB, s *store.Store, c *store.Claim, commit string) {
+	tb.Helper()
+	if c != nil {
+		load(tb, s, c)
+	}
+	if err := s.RecordPush(context.Background(), c, store.Pushed{Commit: commit}); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// eventTypes gives the types of the events of an ARC.
+func eventTypes(tb testing.TB, s *store.Store, id store.ID) []string {
+	tb.Helper()
+	out := []string{}
+	for _, e := range must(s.Events(context.Background(), id))(tb) {
+		out = append(out, e.Type)
+	}
+	return out
+}
+
+// eventually waits until the condition holds.
+func eventually(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			tb.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+func connect(dsn string) (*pgx.Conn, error) { return pgx.Connect(context.Background(), dsn) }

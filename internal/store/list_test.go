@@ -1,0 +1,158 @@
+package store_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// names walks through all pages of a list.
+func names(tb testing.TB, s *store.Store, f store.ARCFilter) (out []string) {
+	tb.Helper()
+	for {
+		list, next, err := s.ARCs(tb.Context(), f)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if len(list) > f.Limit {
+			tb.Fatalf("page of %d, limit %d", len(list), f.Limit)
+		}
+		for _, a := range list {
+			out = append(out, a.Identifier)
+		}
+		if next.IsZero() {
+			return out
+		}
+		// As a client gives it back.
+		if f.After, err = store.ParseCursor(next.String()); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// Lists show what the filter asks for and nothing of other RDIs, newest change
+// first, complete and without repetition over all pages.
+func TestListsAreFilteredAndPaged(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	h := begin(t, s)
+	for i := range 7 {
+		submit(t, s, submission(fmt.Sprint("A", i), "x"))
+	}
+	secret := submission("secret", "x")
+	secret.RDI, secret.ID = "q", store.ID{1}
+	submit(t, s, secret)
+	submit(t, s, inHarvest(h, "A2", "y"))
+	submit(t, s, inHarvest(h, "A5", "x"))
+	// A0 synced, A1 parked, A3 failing; the rest is due.
+	for _, c := range claimN(t, s, 9) {
+		load(t, s, c)
+		f := store.Failure{Class: store.Transient, Code: "x", Delay: time.Hour}
+		var err error
+		switch c.Identifier {
+		case "A0":
+			err = s.RecordPush(t.Context(), c, store.Pushed{Commit: "c"})
+		case "A1":
+			f.Park = true
+			err = s.RecordFailure(t.Context(), c, f)
+		case "A3":
+			err = s.RecordFailure(t.Context(), c, f)
+		default:
+			err = s.Release(t.Context(), []*store.Claim{c})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := []string{"r"}
+	for name, c := range map[string]struct {
+		f    store.ARCFilter
+		want string
+	}{
+		"newest change first": {store.ARCFilter{RDIs: r}, "A2 A6 A5 A4 A3 A1 A0"},
+		"two RDIs":            {store.ARCFilter{RDIs: []string{"q", "r"}}, "A2 secret A6 A5 A4 A3 A1 A0"},
+		"all RDIs":            {store.ARCFilter{}, "A2 secret A6 A5 A4 A3 A1 A0"},
+		"no RDI":              {store.ARCFilter{RDIs: []string{}}, ""},
+		"synced":              {store.ARCFilter{RDIs: r, State: store.Synced}, "A0"},
+		"parked":              {store.ARCFilter{RDIs: r, State: store.Parked}, "A1"},
+		"failing":             {store.ARCFilter{RDIs: r, State: store.Failing}, "A3"},
+		"due":                 {store.ARCFilter{RDIs: r, State: store.Due}, "A2 A6 A5 A4"},
+		"code":                {store.ARCFilter{RDIs: r, Code: "x"}, "A3 A1"},
+		"code and state":      {store.ARCFilter{RDIs: r, Code: "x", State: store.Parked}, "A1"},
+		"another code":        {store.ARCFilter{RDIs: r, Code: "y"}, ""},
+		"text in identifier":  {store.ARCFilter{RDIs: r, Text: "a4"}, "A4"},
+		"text in name":        {store.ARCFilter{RDIs: r, Text: "NAME OF A6"}, "A6"},
+		"missing":             {store.ARCFilter{RDIs: r, Lifecycle: store.Missing}, ""},
+		"active":              {store.ARCFilter{RDIs: r, Lifecycle: store.Active, State: store.Due, Text: "5"}, "A5"},
+	} {
+		for _, limit := range []int{1, 3, 100} {
+			c.f.Limit, c.f.After = limit, store.Cursor{}
+			if diff := cmp.Diff(strings.Fields(c.want), append([]string{}, names(t, s, c.f)...)); diff != "" {
+				t.Errorf("%s, pages of %d: %s", name, limit, diff)
+			}
+		}
+	}
+	for _, limit := range []int{1, 100} {
+		got := names(t, s, store.ARCFilter{RDIs: r, Harvest: h.ID, Limit: limit})
+		if len(got) != 2 || got[0] == got[1] {
+			t.Errorf("harvest: got %v, want A2 and A5", got)
+		}
+	}
+	if got := names(t, s, store.ARCFilter{RDIs: []string{"q"}, Harvest: h.ID, Limit: 9}); len(got) != 0 {
+		t.Errorf("harvest of another RDI: got %v", got)
+	}
+}
+
+// A cursor that nobody gave out is refused.
+func TestMadeUpCursorsAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"x", "AAAA", "ä", strings.Repeat("A", 1000)} {
+		if _, err := store.ParseCursor(text); err == nil {
+			t.Errorf("%q was taken", text)
+		}
+	}
+}
+
+// The backlog and its causes are counted by RDI, state and code.
+func TestBacklogAndCauses(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	for i := range 6 {
+		submit(t, s, submission(fmt.Sprint("A", i), "x"))
+	}
+	for i, c := range claimN(t, s, 5) {
+		load(t, s, c)
+		f := store.Failure{Class: store.Transient, Code: "slow", Text: "slow", Owner: "nobody", Delay: time.Hour}
+		if i == 0 {
+			f = store.Failure{Class: store.Refused, Code: "hook", Text: "hook", Owner: "datahub", Remedy: "ask", Park: true}
+		}
+		if err := s.RecordFailure(t.Context(), c, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	counts := map[store.GitState]int64{}
+	for _, b := range must(s.Backlog(t.Context()))(t) {
+		if b.RDI != "r" || b.Oldest.IsZero() {
+			t.Errorf("got %+v", b)
+		}
+		counts[b.State] = b.Count
+	}
+	if diff := cmp.Diff(map[store.GitState]int64{store.Due: 1, store.Failing: 4, store.Parked: 1}, counts); diff != "" {
+		t.Error(diff)
+	}
+	causes := must(s.Causes(t.Context(), "r"))(t)
+	if len(causes) != 2 || causes[0].Code != "slow" || causes[0].Count != 4 || causes[1].Parked != 1 || causes[1].Remedy != "ask" {
+		t.Errorf("causes: got %+v", causes)
+	}
+	if none := must(s.Causes(t.Context(), "q"))(t); len(none) != 0 {
+		t.Errorf("another RDI sees %+v", none)
+	}
+	if totals := must(s.Totals(t.Context()))(t); len(totals) != 1 || totals[0] != (store.Total{RDI: "r", Count: 6}) {
+		t.Errorf("totals: got %+v", totals)
+	}
+}

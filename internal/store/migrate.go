@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/fairagro/middleware-api/internal/failpoint"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Schema gives the text of all migrations, in order: what a test that shares a
+// migrated database has to compare.
+func Schema() string {
+	var b strings.Builder
+	names, _ := fs.Glob(migrations, "migrations/*.sql")
+	for _, name := range names {
+		text, _ := migrations.ReadFile(name)
+		b.Write(text)
+	}
+	return b.String()
+}
+
+// Migrate brings the schema of the database to this version. It only ever goes
+// forward; migrations are compatible with the version before, which may still
+// be running. Several processes may call it at once: an advisory lock lets one
+// do the work while the others wait.
+func Migrate(ctx context.Context, dsn string) error {
+	p, closeDB, err := migrator(dsn)
+	if err != nil {
+		return err
+	}
+	defer closeDB()
+	if err := failpoint.Hit(failpoint.MigrateBegin); err != nil {
+		return wrap("migrate the schema", err)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return wrap("migrate the schema", err)
+	}
+	return wrap("migrate the schema", failpoint.Hit(failpoint.Migrated))
+}
+
+// SchemaVersion gives the version of the schema in the database and the one
+// that this program wants; they are equal after Migrate.
+func SchemaVersion(ctx context.Context, dsn string) (have, want int64, err error) {
+	p, closeDB, err := migrator(dsn)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer closeDB()
+	have, want, err = p.GetVersions(ctx)
+	if err != nil {
+		return 0, 0, wrap("read the version of the schema", err)
+	}
+	return have, want, nil
+}
+
+func migrator(dsn string) (*goose.Provider, func(), error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, nil, badDSN(err)
+	}
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return nil, nil, fmt.Errorf("lock for migrations: %w", err)
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, nil, fmt.Errorf("embedded migrations: %w", err)
+	}
+	db := stdlib.OpenDB(*config)
+	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker),
+		goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		_ = db.Close()
+		return nil, nil, fmt.Errorf("embedded migrations: %w", err)
+	}
+	return p, func() { _ = db.Close() }, nil
+}

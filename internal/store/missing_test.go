@@ -1,0 +1,143 @@
+package store_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// harvestOf runs a harvest that brings the last of ten ARCs, from the given one.
+func harvestOf(tb testing.TB, s *store.Store, o store.EndOptions, from int) store.Harvest {
+	tb.Helper()
+	h := begin(tb, s)
+	for i := from; i < 10; i++ {
+		submit(tb, s, inHarvest(h, fmt.Sprint("A", i), "x"))
+	}
+	return end(tb, s, h, o)
+}
+
+// An ARC that a completed harvest does not bring is missing, after the grace
+// period and only if wanted it is deleted, and when it comes again it is back,
+// without being pushed again.
+func TestMissingARCsAreMarkedAndRestored(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	a0 := idOf("A0")
+	harvestOf(t, s, store.EndOptions{}, 0)
+	for _, c := range claimN(t, s, 10) {
+		push(t, s, c, "c")
+	}
+	h := harvestOf(t, s, store.EndOptions{GracePeriod: time.Hour, MarkDeleted: true}, 1)
+	if h.Statistics != (store.Statistics{Unchanged: 9, Missing: 1}) || h.Note != "" {
+		t.Errorf("counts: got %+v %q", h.Statistics, h.Note)
+	}
+	if a := read(t, s, a0); a.Lifecycle != store.Missing || a.MissingSince.IsZero() || a.Git.State != store.Synced {
+		t.Errorf("got %+v, want missing", a)
+	}
+	// Still within the grace period; then over, but not wanted; then wanted.
+	for _, c := range []struct {
+		o    store.EndOptions
+		want store.Lifecycle
+	}{
+		{store.EndOptions{GracePeriod: time.Hour, MarkDeleted: true}, store.Missing},
+		{store.EndOptions{GracePeriod: time.Microsecond}, store.Missing},
+		{store.EndOptions{GracePeriod: time.Microsecond, MarkDeleted: true}, store.Deleted},
+		{store.EndOptions{GracePeriod: time.Microsecond, MarkDeleted: true}, store.Deleted},
+	} {
+		harvestOf(t, s, c.o, 1)
+		if a := read(t, s, a0); a.Lifecycle != c.want {
+			t.Errorf("%+v: got %s, want %s", c.o, a.Lifecycle, c.want)
+		}
+	}
+	if r := submit(t, s, submission("A0", "x")); r.Outcome != store.Restored || r.Lifecycle != store.Active {
+		t.Errorf("restored: got %+v", r)
+	}
+	a := read(t, s, a0)
+	if a.Lifecycle != store.Active || !a.MissingSince.IsZero() || a.Git.State != store.Synced {
+		t.Errorf("restored: got %+v", a)
+	}
+	want := []string{
+		"ARC_CREATED", "GIT_PUSH_SUCCESS", "ARC_NOT_SEEN", "ARC_MARKED_MISSING", "ARC_NOT_SEEN", "ARC_NOT_SEEN",
+		"ARC_NOT_SEEN", "ARC_MARKED_DELETED", "ARC_RESTORED",
+	}
+	if diff := cmp.Diff(want, eventTypes(t, s, a0)); diff != "" {
+		t.Error(diff)
+	}
+	// Missing, and back with other content: an update, and due.
+	harvestOf(t, s, store.EndOptions{}, 1)
+	if r := submit(t, s, submission("A0", "y")); r.Outcome != store.Updated || r.Lifecycle != store.Active {
+		t.Errorf("updated: got %+v", r)
+	}
+	if a := read(t, s, a0); !a.MissingSince.IsZero() || a.Git.State != store.Due {
+		t.Errorf("updated: got %+v", a)
+	}
+}
+
+// A harvest that would mark more than a fifth of an RDI's ARCs marks none and
+// says so; exactly a fifth is marked.
+func TestAHarvestThatLacksTooMuchMarksNothing(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	harvestOf(t, s, store.EndOptions{}, 0)
+	h := harvestOf(t, s, store.EndOptions{}, 3)
+	if h.Statistics.Missing != 0 || !strings.Contains(h.Note, "3 of the 10 ARCs") || !strings.Contains(h.Note, "none was marked") {
+		t.Errorf("3 of 10: got %+v, %q", h.Statistics, h.Note)
+	}
+	if a := read(t, s, idOf("A0")); a.Lifecycle != store.Active {
+		t.Errorf("3 of 10: A0 is %s", a.Lifecycle)
+	}
+	if got := must(s.Harvest(t.Context(), h.ID))(t); got.Note != h.Note {
+		t.Errorf("the note is not kept: %q", got.Note)
+	}
+	h = harvestOf(t, s, store.EndOptions{}, 2)
+	if h.Statistics.Missing != 2 || h.Note != "" {
+		t.Errorf("2 of 10: got %+v, %q", h.Statistics, h.Note)
+	}
+	h = harvestOf(t, s, store.EndOptions{MissingLimit: 1}, 10)
+	if h.Statistics.Missing != 10 {
+		t.Errorf("empty harvest, no limit: got %+v", h.Statistics)
+	}
+}
+
+// Nobody else's ARCs go missing: those of other RDIs, and those that somebody
+// brought while the harvest ran; nor does a failed or cancelled harvest mark any.
+func TestOnlyARCsThatNobodyBroughtAreMissing(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	other := submission("B", "x")
+	other.ID, other.RDI = store.ID{1}, "q"
+	submit(t, s, other)
+	harvestOf(t, s, store.EndOptions{}, 0)
+	h := begin(t, s)
+	for i := 2; i < 10; i++ {
+		submit(t, s, inHarvest(h, fmt.Sprint("A", i), "x"))
+	}
+	submit(t, s, submission("A1", "x"))
+	if ended := end(t, s, h, store.EndOptions{}); ended.Statistics.Missing != 1 {
+		t.Errorf("got %+v, want only A0 missing", ended.Statistics)
+	}
+	for id, want := range map[store.ID]store.Lifecycle{idOf("A0"): store.Missing, idOf("A1"): store.Active, other.ID: store.Active} {
+		if got := read(t, s, id); got.Lifecycle != want {
+			t.Errorf("%s: got %s, want %s", got.Identifier, got.Lifecycle, want)
+		}
+	}
+	members := must(s.Members(t.Context(), h.ID, store.ID{}, 100))(t)
+	outcomes := map[string]int{}
+	for _, m := range members {
+		outcomes[m.Outcome]++
+	}
+	if diff := cmp.Diff(map[string]int{"unchanged": 8, "missing": 1}, outcomes); diff != "" {
+		t.Error(diff)
+	}
+	for _, status := range []store.HarvestStatus{store.Failed, store.Cancelled} {
+		must(s.EndHarvest(t.Context(), begin(t, s).ID, status, store.EndOptions{MissingLimit: 1}))(t)
+		if got := read(t, s, idOf("A5")); got.Lifecycle != store.Active {
+			t.Errorf("a harvest that %s marked an ARC", status)
+		}
+	}
+}

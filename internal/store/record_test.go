@@ -1,0 +1,230 @@
+package store_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// A diff tells new, changed and unchanged apart, and the unchanged ones count
+// as seen by the harvest; ten thousand take one request, and time in proportion.
+func TestDiffOfTenThousand(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	const n = 10_000
+	sql(t, dsn, `INSERT INTO arc (id, rdi, identifier, content, content_hash, content_size)
+		SELECT sha256(convert_to('A' || i || ':r', 'UTF8')), 'r', 'A' || i, 'x', sha256('x'), 1 FROM generate_series(0, $1) AS i`, n-1)
+	h := begin(t, s)
+	pairs := make([]store.Pair, n)
+	for i := range pairs {
+		pairs[i] = store.Pair{ID: idOf(fmt.Sprint("A", i)), Hash: hashOf("x")}
+	}
+	pairs[17].Hash = hashOf("y")
+	pairs[18].ID = idOf("unheard of")
+	diff := func(pairs []store.Pair) time.Duration {
+		fastest := time.Hour
+		// More often than the driver and the server take to settle on a plan.
+		for round := range 8 {
+			began := time.Now()
+			answers := must(s.Diff(t.Context(), h.ID, "r", pairs))(t)
+			if round > 5 {
+				fastest = min(fastest, time.Since(began))
+			}
+			for i, got := range answers {
+				want := store.IsUnchanged
+				switch i {
+				case 17:
+					want = store.IsChanged
+				case 18:
+					want = store.IsNew
+				}
+				if got != want {
+					t.Fatalf("round %d, pair %d: got %s, want %s", round, i, got, want)
+				}
+			}
+		}
+		return fastest
+	}
+	// In proportion, and not with the square: the machine may be busy.
+	few, all := diff(pairs[:n/10]), diff(pairs)
+	if all > 50*few {
+		t.Errorf("ten times as many pairs took %.0f times as long", float64(all)/float64(few))
+	}
+	ended := end(t, s, h, store.EndOptions{})
+	if ended.Statistics != (store.Statistics{Unchanged: n - 2, Missing: 2}) {
+		t.Errorf("counts: got %+v", ended.Statistics)
+	}
+}
+
+// What a harvest has brought with other content is a conflict in its diff.
+func TestDiffShowsConflicts(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	h := begin(t, s)
+	submit(t, s, inHarvest(h, "A", "one"))
+	got := must(s.Diff(t.Context(), h.ID, "r", []store.Pair{
+		{ID: idOf("A"), Hash: hashOf("two")}, {ID: idOf("B"), Hash: hashOf("one")},
+	}))(t)
+	if diff := cmp.Diff([]store.Difference{store.IsConflict, store.IsNew}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A task is read back as it was kept, and forgotten after its time.
+func TestTasksAreKeptAndForgotten(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	client, text := "c", "broken"
+	task := store.Task{
+		ID: uuid.New(), ClientID: &client, RDI: "r", Status: "FAILURE", Message: "m", Error: &text,
+		ARCs: []store.TaskARC{{ID: idOf("A"), Status: store.Created, At: time.Date(2026, 3, 1, 9, 0, 0, 123456000, time.UTC)}},
+	}
+	if err := s.PutTask(t.Context(), task); err != nil {
+		t.Fatal(err)
+	}
+	got := must(s.Task(t.Context(), task.ID))(t)
+	if diff := cmp.Diff(task, got, cmpopts.IgnoreFields(store.Task{}, "UpdatedAt")); diff != "" {
+		t.Error(diff)
+	}
+	if n := must(s.PruneTasks(t.Context(), time.Hour))(t); n != 0 {
+		t.Errorf("forgot %d young tasks", n)
+	}
+	if n := must(s.PruneTasks(t.Context(), 0))(t); n != 1 {
+		t.Errorf("forgot %d old tasks, want 1", n)
+	}
+	if _, err := s.Task(t.Context(), task.ID); fault.CodeOf(err) != fault.TaskNotFound {
+		t.Errorf("got %v, want task_not_found", err)
+	}
+}
+
+// Findings are readable, told of once in the log, and belong to one content.
+func TestReportsBelongToAContent(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("A", "one"))
+	findings := []store.Finding{
+		{Code: "a", Severity: store.SeverityError, Pointer: "/@graph/0", Entity: "./", Text: "first error", Owner: fault.OwnerRDI},
+		{Code: "b", Severity: store.SeverityError, Text: "second error"},
+		{Code: "c", Severity: store.SeverityWarning, Text: "a warning"},
+		{Code: "d", Severity: "hint", Text: "a hint"},
+	}
+	for range 2 {
+		if err := s.SetReport(t.Context(), idOf("A"), hashOf("one"), findings); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.SetReport(t.Context(), idOf("A"), hashOf("outdated"), nil); err != nil {
+		t.Fatal(err)
+	}
+	r := must(s.Report(t.Context(), idOf("A")))(t)
+	if diff := cmp.Diff(findings, r.Findings); diff != "" || r.Hash != hashOf("one") {
+		t.Error(diff)
+	}
+	events := must(s.Events(t.Context(), idOf("A")))(t)
+	if len(events) != 3 || events[1].Type != "VALIDATION_ERROR" || events[1].Message != "2 errors; the first: first error" ||
+		events[2].Type != "VALIDATION_WARNING" || events[2].Message != "a warning" {
+		t.Errorf("events: got %+v", events)
+	}
+	if r := must(s.Report(t.Context(), idOf("B")))(t); r.Hash != (store.Hash{}) {
+		t.Errorf("unknown ARC: got %+v", r)
+	}
+}
+
+// The audit trail grows and never changes, whoever tries.
+func TestTheAuditTrailIsAppendOnly(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	sub := submission("A", "one")
+	sub.Actor = store.Actor{Subject: "CN=harvester", Fingerprint: "ab12", RequestID: "req-1"}
+	submit(t, s, sub)
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	for _, statement := range []string{"UPDATE audit SET actor = 'x'", "DELETE FROM audit", "TRUNCATE audit"} {
+		if _, err := conn.Exec(t.Context(), statement); err == nil {
+			t.Errorf("%s: was possible", statement)
+		}
+	}
+	trail := must(s.AuditTrail(t.Context(), store.ID{}, 0, 9))(t)
+	if len(trail) != 1 || trail[0].Actor != sub.Actor || trail[0].ARC != sub.ID || trail[0].RDI != "r" {
+		t.Errorf("got %+v", trail)
+	}
+}
+
+// An import brings content, times and log of an ARC, makes it due with the
+// wish to look at the repository, and can be run again without effect.
+func TestAnImportCanBeRunAgain(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	seen := time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
+	in := store.Imported{
+		ARC: store.ARC{
+			ID: idOf("A"), RDI: "r", Identifier: "A", Hash: hashOf("one"), Size: 3, Lifecycle: store.Active,
+			FirstSeen: seen, LastSeen: seen.Add(time.Hour), LastChanged: seen,
+		},
+		Frame:  []byte("one"),
+		Events: []store.Event{{At: seen, Type: store.EventCreated, Message: "ARC first seen"}},
+	}
+	for round := range 2 {
+		if imported := must(s.ImportARC(t.Context(), in, store.Actor{Subject: "root"}))(t); imported != (round == 0) {
+			t.Errorf("round %d: imported %v", round, imported)
+		}
+	}
+	a := read(t, s, idOf("A"))
+	if !a.FirstSeen.Equal(seen) || a.Hash != hashOf("one") || a.Git.State != store.Due {
+		t.Errorf("got %+v", a)
+	}
+	if events := must(s.Events(t.Context(), a.ID))(t); len(events) != 1 || !events[0].At.Equal(seen) {
+		t.Errorf("events: got %+v", events)
+	}
+	if c := claim(t, s); !c.Forced {
+		t.Error("the claim trusts that nothing was pushed")
+	}
+	done := seen.Add(time.Hour)
+	h := store.Harvest{
+		ID: uuid.New(), RDI: "r", Status: store.Completed, StartedAt: seen, CompletedAt: &done,
+		Statistics: store.Statistics{New: 4, Updated: 3, Unchanged: 2, Missing: 1},
+	}
+	for round := range 2 {
+		if imported := must(s.ImportHarvest(t.Context(), h))(t); imported != (round == 0) {
+			t.Errorf("harvest, round %d: imported %v", round, imported)
+		}
+	}
+	if diff := cmp.Diff(h, must(s.Harvest(t.Context(), h.ID))(t)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Ids and hashes are 64 lower-case hex digits and nothing else.
+func TestIDsAreLowerCaseHex(t *testing.T) {
+	t.Parallel()
+	id := store.ID(sha256.Sum256(nil))
+	if got := must(store.ParseID(id.String()))(t); got != id {
+		t.Errorf("got %s", got)
+	}
+	for _, text := range []string{"", "ab", id.String()[1:] + "G", id.String()[1:] + "A", id.String() + "0"} {
+		if _, err := store.ParseID(text); err == nil {
+			t.Errorf("%q was taken", text)
+		}
+	}
+	u := uuid.New()
+	if got, ok := store.HarvestUUID("harvest-" + u.String()); !ok || got != u {
+		t.Errorf("got %s", got)
+	}
+	for _, text := range []string{u.String(), "harvest-", "harvest-{" + u.String()[:34] + "}", "Harvest-" + u.String()} {
+		if _, ok := store.HarvestUUID(text); ok {
+			t.Errorf("%q was taken", text)
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+var tokenExpired = &fault.Error{Code: "token_expired", Text: "The token has expired.", Owner: fault.OwnerOperator, Remedy: "renew it"}
+
+// While a remote is paused nobody claims anything for it, others go on; when a
+// probe is due exactly one claimant gets exactly one ARC, and its success ends
+// the pause for everybody.
+func TestAPausedRemoteIsProbedByOne(t *testing.T) {
+	t.Parallel()
+	a, b := two(t)
+	for _, name := range []string{"A", "B", "C"} {
+		submit(t, a, submission(name, "x"))
+	}
+	if err := a.PauseRemote(t.Context(), "git", tokenExpired, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(claimN(t, b, 9)); n != 0 {
+		t.Fatalf("claimed %d for a paused remote", n)
+	}
+	other := must(b.ClaimDue(t.Context(), store.ClaimRequest{Holder: "t", Limit: 1, Lease: time.Hour, Remote: "other"}))(t)
+	if len(other) != 1 {
+		t.Fatalf("claimed %d for another remote, want 1", len(other))
+	}
+	if err := b.Release(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	// The next failure says when to try: now.
+	if err := b.PauseRemote(t.Context(), "git", tokenExpired, 0); err != nil {
+		t.Fatal(err)
+	}
+	r := must(a.Remote(t.Context(), "git"))(t)
+	if !r.Paused || r.Code != "token_expired" || r.Probes != 1 || r.Remedy != "renew it" {
+		t.Errorf("remote: got %+v", r)
+	}
+	probe := claimN(t, a, 9)
+	if len(probe) != 1 || !probe[0].Probe {
+		t.Fatalf("got %d claims, want one probe", len(probe))
+	}
+	if n := len(claimN(t, b, 9)); n != 0 {
+		t.Fatalf("a second probe: %d", n)
+	}
+	push(t, a, probe[0], "c1")
+	if r := must(b.Remote(t.Context(), "git"))(t); r.Paused || r.Code != "" {
+		t.Errorf("after the probe: got %+v, want not paused", r)
+	}
+	if n := len(claimN(t, b, 9)); n != 2 {
+		t.Errorf("after the probe: claimed %d, want 2", n)
+	}
+}
+
+// If there is nothing to probe with, the probe is not used up.
+func TestAProbeWaitsForSomethingToPush(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	if err := s.PauseRemote(t.Context(), "git", tokenExpired, 0); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(claimN(t, s, 9)); n != 0 {
+		t.Fatalf("claimed %d of nothing", n)
+	}
+	submit(t, s, submission("A", "x"))
+	if claims := claimN(t, s, 9); len(claims) != 1 || !claims[0].Probe {
+		t.Fatalf("got %v, want a probe", claims)
+	}
+}
+
+// A pause by hand is ended by hand only, whatever happens meanwhile.
+func TestAPauseByHandIsEndedByHand(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	by := store.Actor{Subject: "root"}
+	submit(t, s, submission("A", "x"))
+	if err := s.HoldRemote(t.Context(), "git", "maintenance", by); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PauseRemote(t.Context(), "git", tokenExpired, 0); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(claimN(t, s, 9)); n != 0 {
+		t.Fatalf("claimed %d", n)
+	}
+	if r := must(s.Remote(t.Context(), "git"))(t); !r.ByHand || r.Text != "maintenance" {
+		t.Errorf("got %+v", r)
+	}
+	if err := s.ResumeRemote(t.Context(), "git", by); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(claimN(t, s, 9)); n != 1 {
+		t.Errorf("claimed %d after resuming, want 1", n)
+	}
+	trail := must(s.AuditTrail(t.Context(), store.ID{}, 0, 9))(t)
+	if len(trail) != 3 || trail[0].Action != "remote.resume" || trail[1].Action != "remote.pause" || trail[0].Actor != by {
+		t.Errorf("audit trail: got %+v", trail)
+	}
+	if err := s.ResumeRemote(t.Context(), "gti", by); fault.CodeOf(err) != fault.RemoteNotFound {
+		t.Errorf("unknown remote: got %v", err)
+	}
+}

@@ -1,0 +1,228 @@
+package store
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+)
+
+// Defaults of Options, and limits that are not for configuration.
+const (
+	defaultMaxConns         = 8
+	defaultEventLimit       = 100
+	defaultStatementTimeout = 30 * time.Second
+
+	// connectTimeout is short: a client waits, and is told to come again.
+	connectTimeout = 5 * time.Second
+	// longStatement is for the work of a whole harvest or RDI at once.
+	longStatement = 30 * time.Minute
+	// groupLimit is the number of submissions that share a commit at most.
+	groupLimit = 64
+	// groupBytes bounds the memory of a group of large ARCs.
+	groupBytes = 16 << 20
+	// GroupsAtOnce lets one group be written while another one is flushed.
+	GroupsAtOnce = 2
+	// groupWorth is how many have to wait before they make a second group beside
+	// the one under way: a commit costs about as much as ten rows.
+	groupWorth = 16
+)
+
+// Options of a Store. Zero values mean the defaults.
+type Options struct {
+	DSN              string // connection string of PostgreSQL, URL or keywords
+	ApplicationName  string // shown in pg_stat_activity
+	MaxConns         int    // size of the pool (8)
+	EventLimit       int    // events kept per ARC (100)
+	StatementTimeout time.Duration
+	Tracer           pgx.QueryTracer // nil for none
+	Logger           *slog.Logger    // nil for slog.Default
+}
+
+// Store is the service's database.
+type Store struct {
+	pool       *pgxpool.Pool
+	log        *slog.Logger
+	eventLimit int
+
+	touches  *group[*Submission, *Result]
+	puts     *group[*Submission, *Result]
+	forecast forecast
+	bell     *bell
+
+	work sync.WaitGroup // goroutines that Close waits for
+}
+
+// Open makes a Store. It does not wait for PostgreSQL: a server that is absent
+// shows at the first use, and at Ready.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	config, err := poolConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, badDSN(err)
+	}
+	s := &Store{pool: pool, log: o.Logger, eventLimit: o.EventLimit}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.eventLimit <= 0 {
+		s.eventLimit = defaultEventLimit
+	}
+	s.touches = newGroup(&s.work, func(q *Submission) (ID, int) { return q.ID, 0 }, s.touch)
+	s.puts = newGroup(&s.work, func(q *Submission) (ID, int) { return q.ID, len(q.frame) }, s.put)
+	s.bell = newBell(&s.work, s.notify)
+	return s, nil
+}
+
+// Close waits for submissions under way and closes the connections.
+func (s *Store) Close() {
+	s.work.Wait()
+	s.pool.Close()
+}
+
+func poolConfig(o Options) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(o.DSN)
+	if err != nil {
+		return nil, badDSN(err)
+	}
+	config.MaxConns = int32(defaultMaxConns)
+	if o.MaxConns > 0 {
+		config.MaxConns = int32(o.MaxConns)
+	}
+	config.MaxConnLifetime = time.Hour
+	config.MaxConnLifetimeJitter = 10 * time.Minute
+	config.MaxConnIdleTime = 10 * time.Minute
+	c := config.ConnConfig
+	if c.ConnectTimeout == 0 || c.ConnectTimeout > connectTimeout {
+		c.ConnectTimeout = connectTimeout
+	}
+	c.Tracer = o.Tracer
+	timeout := o.StatementTimeout
+	if timeout <= 0 {
+		timeout = defaultStatementTimeout
+	}
+	p := c.RuntimeParams
+	setDefault(p, "application_name", o.ApplicationName)
+	p["timezone"] = "UTC"
+	p["statement_timeout"] = milliseconds(timeout)
+	p["lock_timeout"] = milliseconds(timeout)
+	p["idle_in_transaction_session_timeout"] = milliseconds(2 * timeout)
+	// "Acknowledged" must not depend on what the cluster's default happens to be.
+	p["synchronous_commit"] = "on"
+	// Compiling takes longer than any statement of ours runs, and begins when one
+	// looks expensive, which it does as the tables grow.
+	p["jit"] = "off"
+	return config, nil
+}
+
+// Hosts gives the names and addresses of the servers that a connection string
+// leads to over the network; none for a unix socket, and for a string that
+// cannot be read.
+func Hosts(dsn string) []string {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil
+	}
+	var hosts []string
+	add := func(host string) {
+		if !strings.HasPrefix(host, "/") && !strings.HasPrefix(host, "@") && !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	add(config.Host)
+	for _, f := range config.Fallbacks {
+		add(f.Host)
+	}
+	return hosts
+}
+
+func setDefault(params map[string]string, key, value string) {
+	if params[key] == "" && value != "" {
+		params[key] = value
+	}
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// Ping says whether PostgreSQL answers.
+func (s *Store) Ping(ctx context.Context) error {
+	return wrap("ping", s.pool.Ping(ctx))
+}
+
+// Ready says whether PostgreSQL answers and has the schema that this program
+// needs (a newer one will do: migrations are compatible with the version
+// before them) and can be written to.
+func (s *Store) Ready(ctx context.Context) error {
+	var version int64
+	var standby bool
+	err := s.pool.QueryRow(ctx, sqlReady).Scan(&version, &standby)
+	if err != nil {
+		return wrap("look at the schema", err)
+	}
+	if version < wantedVersion() {
+		return fault.New(fault.StoreSchema, nil)
+	}
+	if standby {
+		return fault.New(fault.StoreUnavailable, nil).WithText("The database is a read-only standby.")
+	}
+	return nil
+}
+
+const sqlReady = `
+SELECT coalesce(max(version_id) FILTER (WHERE is_applied), 0), pg_is_in_recovery()
+FROM goose_db_version`
+
+// wantedVersion is the number of the newest migration in the program.
+func wantedVersion() int64 {
+	names, _ := fs.Glob(migrations, "migrations/*.sql")
+	if len(names) == 0 {
+		return 0
+	}
+	number, _, _ := strings.Cut(strings.TrimPrefix(names[len(names)-1], "migrations/"), "_")
+	v, _ := strconv.ParseInt(number, 10, 64)
+	return v
+}
+
+// planEachTime is for statements whose best plan depends on their LIMIT: planned
+// once for all, PostgreSQL takes a tenth of the table for what is wanted, and
+// may well read and sort all of it.
+const planEachTime = pgx.QueryExecModeCacheDescribe
+
+// PoolStats gives the state of the connection pool, for metrics.
+func (s *Store) PoolStats() *pgxpool.Stat { return s.pool.Stat() }
+
+// tx runs f in a transaction and commits it.
+func (s *Store) tx(ctx context.Context, doing string, f func(pgx.Tx) error) error {
+	tx, err := again(ctx, s, func() (pgx.Tx, error) { return s.pool.Begin(ctx) })
+	if err != nil {
+		return wrap(doing, err)
+	}
+	// After the commit there is nothing left to roll back.
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if err := f(tx); err != nil {
+		return wrap(doing, err)
+	}
+	return wrap(doing, tx.Commit(ctx))
+}
+
+// longTx is tx for work on a whole harvest or RDI.
+func (s *Store) longTx(ctx context.Context, doing string, f func(pgx.Tx) error) error {
+	return s.tx(ctx, doing, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT set_config('statement_timeout', $1, true)`, milliseconds(longStatement)); err != nil {
+			return err
+		}
+		return f(tx)
+	})
+}

@@ -1,0 +1,286 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/fairagro/middleware-api/internal/failpoint"
+	"github.com/fairagro/middleware-api/internal/fault"
+)
+
+// Submission is one ARC as it came in.
+type Submission struct {
+	ID          ID
+	RDI         string
+	Identifier  string
+	Name        string
+	Description string
+	Hash        Hash
+	Size        int64 // bytes of the document
+	// Content gives the document as a zstd frame. It is called only when the
+	// content is not the stored one, by the goroutine that submits.
+	Content func() []byte
+	Harvest uuid.UUID // uuid.Nil for a standalone submission
+	Actor   Actor
+	// Traceparent is the W3C trace context that the push continues.
+	Traceparent string
+
+	frame []byte
+}
+
+// Outcome says what a submission did.
+type Outcome string
+
+// Outcomes of a submission. A restored ARC was missing or deleted and came
+// back with the content it had.
+const (
+	Created   Outcome = "created"
+	Updated   Outcome = "updated"
+	Unchanged Outcome = "unchanged"
+	Restored  Outcome = "restored"
+)
+
+// Changed says whether there is new content to push.
+func (o Outcome) Changed() bool { return o == Created || o == Updated }
+
+// Result is what became of a submission.
+type Result struct {
+	Outcome   Outcome
+	Version   int64
+	Lifecycle Lifecycle
+	FirstSeen time.Time
+	LastSeen  time.Time
+
+	known      bool // by touch: content is the stored one, or refused
+	eventCount int
+}
+
+// Submit stores an ARC and the fact that it has to be pushed, and returns
+// after the commit that holds both. Concurrent submissions share a commit, but
+// each has its own result. The same content again only refreshes last_seen,
+// and as a rule does not travel to PostgreSQL. Within a harvest, other content for an
+// ARC that the harvest has brought already is refused as HarvestConflict,
+// anything for a harvest that has ended as HarvestClosed.
+func (s *Store) Submit(ctx context.Context, sub *Submission) (*Result, error) {
+	q := *sub
+	if s.forecast.unchanged() {
+		r, err := s.touches.do(ctx, &q)
+		if err != nil {
+			return nil, err
+		}
+		if r.known {
+			s.forecast.learn(true)
+			return r, nil
+		}
+	}
+	q.frame = q.Content()
+	r, err := s.puts.do(ctx, &q)
+	if err != nil {
+		return nil, err
+	}
+	s.forecast.learn(!r.Outcome.Changed())
+	if r.Outcome.Changed() {
+		s.bell.ring()
+	}
+	return r, nil
+}
+
+// groupTimeout ends a group that PostgreSQL neither finishes nor refuses; the
+// server's own statement time-out strikes before.
+const groupTimeout = 2 * time.Minute
+
+// touch recognises submissions of what is stored already.
+func (s *Store) touch(subs []*Submission) []answer[*Result] {
+	return s.together(subs, sqlTouch, touchArguments)
+}
+
+// put stores contents.
+func (s *Store) put(subs []*Submission) []answer[*Result] {
+	answers := s.together(subs, sqlPut, putArguments)
+	s.trim(subs, answers)
+	return answers
+}
+
+// together does a statement for a group. If it fails because of one member,
+// each member is tried alone, so that only the culprit fails.
+func (s *Store) together(subs []*Submission, sql string, arguments func([]*Submission) []any) []answer[*Result] {
+	ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
+	defer cancel()
+	// What is stored already is found unchanged by the second attempt.
+	answers, err := again(ctx, s, func() ([]answer[*Result], error) { return s.statement(ctx, subs, sql, arguments(subs)) })
+	if err == nil {
+		return answers
+	}
+	if isPoison(err) {
+		return s.alone(ctx, subs, sql, arguments)
+	}
+	answers = make([]answer[*Result], len(subs))
+	for i := range answers {
+		answers[i].err = wrap("store ARC", err)
+	}
+	return answers
+}
+
+// attemptsAlone is how often a submission is tried by itself: twice, because
+// the first failure of a group may have been a race that is over.
+const attemptsAlone = 2
+
+func (s *Store) alone(ctx context.Context, subs []*Submission, sql string, arguments func([]*Submission) []any) []answer[*Result] {
+	answers := make([]answer[*Result], len(subs))
+	for i := range subs {
+		one := subs[i : i+1]
+		var a []answer[*Result]
+		var err error
+		for range attemptsAlone {
+			if a, err = s.statement(ctx, one, sql, arguments(one)); err == nil || !isPoison(err) {
+				break
+			}
+		}
+		if err != nil {
+			answers[i].err = wrap("store ARC "+one[0].ID.String(), err)
+			continue
+		}
+		answers[i] = a[0]
+	}
+	return answers
+}
+
+// statement does the statement in one round trip and one transaction. Harvests
+// are locked first, by a statement of its own, so that the second one sees
+// whether they have ended.
+func (s *Store) statement(ctx context.Context, subs []*Submission, sql string, arguments []any) ([]answer[*Result], error) {
+	if err := failpoint.Hit(failpoint.CommitBegin); err != nil {
+		return nil, err
+	}
+	batch := &pgx.Batch{}
+	locks := harvestLocks(subs)
+	if len(locks) > 0 {
+		batch.Queue(sqlShareHarvests, locks)
+	}
+	batch.Queue(sql, arguments...)
+	results := s.pool.SendBatch(ctx, batch)
+	answers, err := readResults(results, len(locks) > 0, subs)
+	if lost := failpoint.Hit(failpoint.CommitUnknown); err == nil {
+		err = lost
+	}
+	// The transaction commits at the end of the batch: only Close tells.
+	if closed := results.Close(); err == nil {
+		err = closed
+	}
+	if lost := failpoint.Hit(failpoint.Committed); err == nil {
+		err = lost
+	}
+	return answers, err
+}
+
+func readResults(results pgx.BatchResults, locked bool, subs []*Submission) ([]answer[*Result], error) {
+	if locked {
+		if _, err := results.Exec(); err != nil {
+			return nil, err
+		}
+	}
+	rows, err := results.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	answers := make([]answer[*Result], len(subs))
+	for i := range answers {
+		answers[i].result = &Result{}
+	}
+	for rows.Next() {
+		var n int
+		var refusal string
+		var r Result
+		if err := rows.Scan(&n, &refusal, &r.known, &r.Outcome, &r.Version, &r.Lifecycle, &r.FirstSeen, &r.LastSeen, &r.eventCount); err != nil {
+			return nil, err
+		}
+		if refusal != "" {
+			answers[n-1] = answer[*Result]{err: refused(fault.Code(refusal), subs[n-1])}
+			continue
+		}
+		*answers[n-1].result = r
+	}
+	return answers, rows.Err()
+}
+
+// refused words the refusals of the statements for the ARC at hand.
+func refused(code fault.Code, sub *Submission) error {
+	f := fault.New(code, nil)
+	if code == fault.HarvestConflict {
+		return f.WithText("ARC '" + sub.Identifier + "' was already submitted in harvest 'harvest-" + sub.Harvest.String() +
+			"' with different content.")
+	}
+	return f
+}
+
+// harvestLock is the key of the advisory lock that stands for a harvest:
+// shared by what happens in the harvest, exclusive for its end. Two harvests
+// with the same key would only wait for each other.
+func harvestLock(id uuid.UUID) int64 { return int64(binary.BigEndian.Uint64(id[:8])) }
+
+// harvestLocks gives the keys for a group in the order of locking.
+func harvestLocks(subs []*Submission) []int64 {
+	var keys []int64
+	for _, q := range subs {
+		if q.Harvest != uuid.Nil {
+			keys = append(keys, harvestLock(q.Harvest))
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+func nullUUID(id uuid.UUID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: id != uuid.Nil} }
+
+// column gives one value of each submission, as an array for PostgreSQL.
+func column[T any](subs []*Submission, f func(*Submission) T) []T {
+	out := make([]T, len(subs))
+	for i, q := range subs {
+		out[i] = f(q)
+	}
+	return out
+}
+
+func touchArguments(subs []*Submission) []any {
+	return []any{
+		column(subs, func(q *Submission) []byte { return q.ID[:] }),
+		column(subs, func(q *Submission) string { return q.RDI }),
+		column(subs, func(q *Submission) []byte { return q.Hash[:] }),
+		column(subs, func(q *Submission) pgtype.UUID { return nullUUID(q.Harvest) }),
+	}
+}
+
+func putArguments(subs []*Submission) []any {
+	return append(touchArguments(subs),
+		column(subs, func(q *Submission) string { return q.Identifier }),
+		column(subs, func(q *Submission) string { return q.Name }),
+		column(subs, func(q *Submission) string { return q.Description }),
+		column(subs, func(q *Submission) int64 { return q.Size }),
+		column(subs, func(q *Submission) []byte { return q.frame }),
+		column(subs, func(q *Submission) string { return q.Traceparent }),
+		column(subs, func(q *Submission) string { return q.Actor.name() }),
+		column(subs, func(q *Submission) string { return q.Actor.Fingerprint }),
+		column(subs, func(q *Submission) string { return q.Actor.RequestID }),
+	)
+}
+
+// trim removes events beyond the limit. It runs after the commit and its
+// failure harms nobody: readers take the newest ones only, and the next
+// submission trims again.
+func (s *Store) trim(subs []*Submission, answers []answer[*Result]) {
+	var ids [][]byte
+	for i, a := range answers {
+		if a.err == nil && a.result.eventCount > s.eventLimit+s.eventLimit/10 {
+			ids = append(ids, bytes.Clone(subs[i].ID[:]))
+		}
+	}
+	s.trimEvents(ids)
+}

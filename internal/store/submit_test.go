@@ -1,0 +1,253 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// A new ARC is created and due, other content updates it, and each says so in
+// its log and in the audit trail.
+func TestSubmissionsCreateAndUpdate(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	first := submit(t, s, submission("A", "one"))
+	if first.Outcome != store.Created || first.Lifecycle != store.Active || first.Version != 1 {
+		t.Errorf("first: got %+v", first)
+	}
+	second := submit(t, s, submission("A", "two"))
+	if second.Outcome != store.Updated || second.Version != 2 || !second.FirstSeen.Equal(first.FirstSeen) {
+		t.Errorf("second: got %+v after %+v", second, first)
+	}
+	if diff := cmp.Diff([]string{"ARC_CREATED", "ARC_UPDATED"}, eventTypes(t, s, idOf("A"))); diff != "" {
+		t.Error(diff)
+	}
+	a := read(t, s, idOf("A"))
+	if a.Hash != hashOf("two") || a.Git.State != store.Due || a.Name != "name of A" {
+		t.Errorf("ARC: got %+v", a)
+	}
+	content := must(s.Content(t.Context(), idOf("A")))(t)
+	if string(content.Frame) != "two" || content.Version != 2 {
+		t.Errorf("content: got %q version %d", content.Frame, content.Version)
+	}
+	trail := must(s.AuditTrail(t.Context(), idOf("A"), 0, 10))(t)
+	if len(trail) != 2 || trail[0].Action != "arc.updated" || trail[0].Version != 2 || trail[1].Action != "arc.created" {
+		t.Errorf("audit trail: got %+v", trail)
+	}
+}
+
+// An identical resubmission refreshes last_seen and nothing else: its content
+// is not even produced, there is no event, and nothing becomes due.
+func TestAnIdenticalResubmissionSchedulesNothing(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("A", "one"))
+	push(t, s, claim(t, s), "c1")
+	before := read(t, s, idOf("A"))
+	again := submission("A", "one")
+	again.Content = func() []byte {
+		t.Error("content was asked for")
+		return nil
+	}
+	r := submit(t, s, again)
+	if r.Outcome != store.Unchanged {
+		t.Errorf("outcome: got %s, want unchanged", r.Outcome)
+	}
+	after := read(t, s, idOf("A"))
+	if !after.LastSeen.After(before.LastSeen) || !after.LastChanged.Equal(before.LastChanged) || after.Git.State != store.Synced {
+		t.Errorf("got %+v\nafter %+v", after, before)
+	}
+	if diff := cmp.Diff([]string{"ARC_CREATED", "GIT_PUSH_SUCCESS"}, eventTypes(t, s, idOf("A"))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// In a run of new ARCs, where contents are sent without asking, an identical
+// resubmission schedules nothing either, and a run of them is noticed.
+func TestResubmissionsAmongNewARCsScheduleNothing(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	for i := range 200 {
+		submit(t, s, submission(fmt.Sprint("N", i), fmt.Sprint("content ", i)))
+	}
+	for _, c := range claimN(t, s, 200) {
+		push(t, s, c, "c")
+	}
+	sent := 0
+	for i := range 200 {
+		again := submission(fmt.Sprint("N", i), fmt.Sprint("content ", i))
+		content := again.Content
+		again.Content = func() []byte { sent++; return content() }
+		if r := submit(t, s, again); r.Outcome != store.Unchanged || r.Version != 1 {
+			t.Fatalf("got %+v, want version 1 unchanged", r)
+		}
+		if a := read(t, s, idOf(again.Identifier)); a.Git.State != store.Synced {
+			t.Fatalf("%s is %s", again.Identifier, a.Git.State)
+		}
+	}
+	if sent == 0 || sent > 20 {
+		t.Errorf("%d of 200 known contents were sent, want a few, until the run is noticed", sent)
+	}
+	c, err := s.Content(t.Context(), idOf("N7"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(c.Frame) != "content 7" {
+		t.Errorf("content is %q", c.Frame)
+	}
+}
+
+// Of two processes that submit the same new ARC at once, exactly one creates it.
+func TestTwoProcessesCreateAnARCOnce(t *testing.T) {
+	t.Parallel()
+	a, b := two(t)
+	for i := range 50 {
+		name := fmt.Sprint("A", i)
+		var wg sync.WaitGroup
+		results := make([]*store.Result, 2)
+		for n, s := range []*store.Store{a, b} {
+			wg.Go(func() { results[n] = submit(t, s, submission(name, "same")) })
+		}
+		wg.Wait()
+		created := 0
+		for _, r := range results {
+			if r.Outcome == store.Created {
+				created++
+			}
+		}
+		if created != 1 || read(t, a, idOf(name)).Version != 1 {
+			t.Fatalf("%s: created %d times: %+v %+v", name, created, results[0], results[1])
+		}
+		if n := len(eventTypes(t, a, idOf(name))); n != 1 {
+			t.Fatalf("%s: %d events, want 1", name, n)
+		}
+	}
+}
+
+// Two processes that store the same ARCs in any order do not stand in each
+// other's way: no submission fails, and every ARC ends with one of the contents.
+func TestProcessesDoNotDeadlock(t *testing.T) {
+	t.Parallel()
+	a, b := two(t)
+	var wg sync.WaitGroup
+	for n, s := range []*store.Store{a, b} {
+		for i := range 200 {
+			wg.Go(func() {
+				name := fmt.Sprint("A", (i*(7+n*4))%40)
+				submit(t, s, submission(name, fmt.Sprint(n, i%3)))
+			})
+		}
+	}
+	wg.Wait()
+	for i := range 40 {
+		arc := read(t, a, idOf(fmt.Sprint("A", i)))
+		if got := len(eventTypes(t, a, arc.ID)); int64(got) != arc.Version {
+			t.Errorf("%s: %d events for %d versions", arc.Identifier, got, arc.Version)
+		}
+	}
+}
+
+// One submission that PostgreSQL cannot hold fails by itself, with a fault that
+// tells its sender, and none of those that shared its group.
+func TestAPoisonedSubmissionHarmsNobodyElse(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	errs := make([]error, 60)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() {
+			sub := submission(fmt.Sprint("A", i), "x")
+			if i%20 == 7 {
+				sub.Name = "a\x00b"
+			}
+			_, errs[i] = s.Submit(context.Background(), sub)
+		})
+	}
+	wg.Wait()
+	for i, err := range errs {
+		_, missing := s.ARC(t.Context(), idOf(fmt.Sprint("A", i)))
+		switch {
+		case i%20 == 7 && (fault.CodeOf(err) != fault.StoreRejected || fault.CodeOf(missing) != fault.ARCNotFound):
+			t.Errorf("poisoned %d: got %v and %v", i, err, missing)
+		case i%20 != 7 && (err != nil || missing != nil):
+			t.Errorf("good %d: got %v and %v", i, err, missing)
+		}
+	}
+}
+
+// Many submissions of one ARC in one process all succeed, one after the other.
+func TestSubmissionsOfOneARCAreSerialised(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	var wg sync.WaitGroup
+	for i := range 100 {
+		wg.Go(func() { submit(t, s, submission("A", fmt.Sprint("content ", i))) })
+	}
+	wg.Wait()
+	if a := read(t, s, idOf("A")); a.Version != 100 {
+		t.Errorf("version: got %d, want 100", a.Version)
+	}
+}
+
+// Concurrent submissions share commits: a hundred of them need far fewer.
+func TestConcurrentSubmissionsShareCommits(t *testing.T) {
+	t.Parallel()
+	c := pgtest.Start(t, pgtest.Options{})
+	dsn := c.DSN()
+	s := open(t, dsn)
+	submit(t, s, submission("warm", "up"))
+	commits := func() (n int64) {
+		conn := must(connect(dsn))(t)
+		defer conn.Close(context.Background())
+		// A WAL flush is what a commit costs.
+		if err := conn.QueryRow(t.Context(), "SELECT wal_sync FROM pg_stat_wal").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	sql(t, dsn, "SELECT pg_stat_reset_shared('wal')")
+	before := commits()
+	var wg sync.WaitGroup
+	for i := range 200 {
+		wg.Go(func() { submit(t, s, submission(fmt.Sprint("A", i), strings.Repeat("x", 1000))) })
+	}
+	wg.Wait()
+	s.Close()
+	var flushes int64
+	eventually(t, "statistics of the WAL", func() bool {
+		flushes = commits() - before
+		return flushes > 0
+	})
+	if flushes > 100 {
+		t.Errorf("200 concurrent submissions took %d flushes, want less than half", flushes)
+	}
+}
+
+// The newest events are kept, as many as configured, and the table does not
+// grow beyond that for long.
+func TestTheEventLogIsBounded(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := must(store.Open(t.Context(), store.Options{DSN: dsn, EventLimit: 10}))(t)
+	defer s.Close()
+	for i := range 40 {
+		submit(t, s, submission("A", fmt.Sprint(i)))
+	}
+	if got := eventTypes(t, s, idOf("A")); len(got) != 10 || got[0] != "ARC_UPDATED" {
+		t.Errorf("log: got %v, want the 10 newest", got)
+	}
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	var rows int
+	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM event").Scan(&rows); err != nil || rows > 12 {
+		t.Errorf("table: got %d rows, %v; want at most 12", rows, err)
+	}
+}
