@@ -1,0 +1,315 @@
+package ingest_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/ingest"
+	"github.com/fairagro/middleware-api/internal/rocrate"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+func begin(tb testing.TB, w world, by ingest.Caller) store.Harvest {
+	tb.Helper()
+	return must[store.Harvest](tb)(w.BeginHarvest(tb.Context(), by, "r", nil))
+}
+
+// A harvest belongs to the client that began it, anonymous or not; the refusal
+// names harvest and caller as clients of the old system know it.
+func TestAHarvestBelongsToItsClient(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	anonymous := ingest.Caller{}
+	for _, c := range []struct {
+		owner, other ingest.Caller
+		name         string
+	}{
+		{client("one"), client("two"), "two"},
+		{client("one"), anonymous, "None"},
+		{anonymous, client("two"), "two"},
+	} {
+		h := begin(t, w, c.owner)
+		want := fmt.Sprintf("Harvest %s does not belong to client %s", ingest.HarvestID(h), c.name)
+		_, submitted := w.SubmitInHarvest(t.Context(), c.other, h, crate(t, "A", "x"))
+		_, ended := w.EndHarvest(t.Context(), c.other, h, store.Completed)
+		_, compared := w.Diff(t.Context(), c.other, h, nil)
+		bulk := w.Bulk(t.Context(), c.other, h, slices.Values([]ingest.Line{}), nil)
+		for what, err := range map[string]error{"submit": submitted, "end": ended, "diff": compared, "bulk": bulk} {
+			if f, ok := fault.Of(err); !ok || f.Code != fault.HarvestNotYours || f.Text != want {
+				t.Errorf("%s: got %v, want %q", what, err, want)
+			}
+		}
+		if _, err := w.SubmitInHarvest(t.Context(), c.owner, h, crate(t, "A", "x")); err != nil {
+			t.Errorf("owner: %v", err)
+		}
+		if ended := must[store.Harvest](t)(w.EndHarvest(t.Context(), c.owner, h, store.Cancelled)); ended.Status != store.Cancelled {
+			t.Errorf("owner: got %+v", ended)
+		}
+	}
+}
+
+// RUNNING as the aim of a running harvest reads it anew; of an ended one it is
+// refused like any other.
+func TestARunningHarvestCanBeSetToRunning(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	by := client("c")
+	h := begin(t, w, by)
+	must[*ingest.Accepted](t)(w.SubmitInHarvest(t.Context(), by, h, crate(t, "A", "x")))
+	again := must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Running))
+	if again.Status != store.Running || again.Statistics.New != 1 {
+		t.Errorf("got %+v", again)
+	}
+	must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Failed))
+	_, err := w.EndHarvest(t.Context(), by, h, store.Running)
+	want := fmt.Sprintf("Harvest %s cannot transition to RUNNING: current status is FAILED", ingest.HarvestID(h))
+	if f, ok := fault.Of(err); !ok || f.Code != fault.HarvestTransition || f.Text != want {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
+// What is remembered of a harvest never hides that it has ended, and unknown
+// ids are not found, however they are spelled.
+func TestTheHeadOfAHarvestIsRemembered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	by := client("c")
+	h := begin(t, w, by)
+	for range 2 {
+		head := must[store.Harvest](t)(w.HarvestHead(t.Context(), ingest.HarvestID(h)))
+		if head.RDI != "r" || *head.ClientID != "c" {
+			t.Fatalf("got %+v", head)
+		}
+	}
+	must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Completed))
+	head := must[store.Harvest](t)(w.HarvestHead(t.Context(), ingest.HarvestID(h)))
+	if _, err := w.SubmitInHarvest(t.Context(), by, head, crate(t, "A", "x")); fault.CodeOf(err) != fault.HarvestClosed {
+		t.Errorf("got %v, want harvest_closed", err)
+	}
+	for _, id := range []string{"", "x", h.ID.String(), "harvest-00000000-0000-0000-0000-000000000000"} {
+		_, one := w.Harvest(t.Context(), id)
+		_, two := w.HarvestHead(t.Context(), id)
+		if fault.CodeOf(one) != fault.HarvestNotFound || fault.CodeOf(two) != fault.HarvestNotFound {
+			t.Errorf("%q: got %v and %v", id, one, two)
+		}
+	}
+}
+
+// Refused submissions are errors of their harvest and listed in its receipt.
+func TestRefusalsAreCounted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	by := client("c")
+	h := begin(t, w, by)
+	must[*ingest.Accepted](t)(w.SubmitInHarvest(t.Context(), by, h, crate(t, "A", "x")))
+	if _, err := w.SubmitInHarvest(t.Context(), by, h, crate(t, "A", "y")); fault.CodeOf(err) != fault.HarvestConflict {
+		t.Fatalf("got %v, want a conflict", err)
+	}
+	w.NoteRefusal(t.Context(), by, h, "", "no root data entity")
+	w.NoteRefusal(t.Context(), client("other"), h, "", "not counted")
+	var texts []string
+	for e, err := range w.Refusals(t.Context(), h) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(e.Code)+" "+e.Identifier+" "+e.Text)
+	}
+	want := []string{
+		"harvest_conflict A ARC 'A' was already submitted in harvest '" + ingest.HarvestID(h) + "' with different content.",
+		"arc_invalid  no root data entity",
+	}
+	if diff := cmp.Diff(want, texts); diff != "" {
+		t.Error(diff)
+	}
+	ended := must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Completed))
+	if ended.Statistics != (store.Statistics{New: 1, Errors: 2}) {
+		t.Errorf("counts: got %+v", ended.Statistics)
+	}
+	for m, err := range w.Members(t.Context(), h) {
+		if err != nil || m.Identifier != "A" || m.Outcome != "new" || m.GitState != store.Due {
+			t.Errorf("member: got %+v, %v", m, err)
+		}
+	}
+}
+
+// Of an ARC that a diff lists twice, the first entry counts.
+func TestDiffAnswersRepeatedEntries(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	by := client("c")
+	p := crate(t, "A", "x")
+	must[*ingest.Accepted](t)(w.Submit(t.Context(), by, "r", p))
+	h := begin(t, w, by)
+	answers := must[[]ingest.Compared](t)(w.Diff(t.Context(), by, h, []ingest.Known{
+		{"A", p.Hash}, {" A ", p.Hash}, {"B", p.Hash}, {"A", store.Hash{1}},
+	}))
+	var got []string
+	for _, a := range answers {
+		got = append(got, a.Identifier+" "+string(a.Difference))
+	}
+	if diff := cmp.Diff([]string{"A unchanged", " A  unchanged", "B new", "A conflict"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if got := must[store.Harvest](t)(w.Harvest(t.Context(), ingest.HarvestID(h))); got.Statistics.Unchanged != 1 {
+		t.Errorf("counts: got %+v", got.Statistics)
+	}
+}
+
+// lines makes a bulk submission of crates; an empty content is a broken line.
+func lines(tb testing.TB, entries ...string) []ingest.Line {
+	tb.Helper()
+	out := make([]ingest.Line, len(entries))
+	for i, e := range entries {
+		identifier, content, _ := strings.Cut(e, "=")
+		if content == "" {
+			out[i] = func() (rocrate.Payload, error) { return rocrate.Payload{}, errors.New("broken line") }
+			continue
+		}
+		p := crate(tb, identifier, content)
+		out[i] = func() (rocrate.Payload, error) { return p, nil }
+	}
+	return out
+}
+
+// Bulk answers line by line in order; a broken line harms only itself, and
+// lines with one ARC behave as if they had been sent one after the other.
+func TestBulkAnswersInOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	by := client("c")
+	must[*ingest.Accepted](t)(w.Submit(t.Context(), by, "r", crate(t, "known", "x")))
+	h := begin(t, w, by)
+	entries := []string{"A=x", "known=x", "broken=", "B=x", "A=x", "A=y", "known=x", "C=x"}
+	want := []string{
+		"A created", "known unchanged", "broken line", "B created", "A unchanged", "harvest_conflict", "known unchanged", "C created",
+	}
+	// Enough of them to run in several groups at once.
+	for i := range 500 {
+		entries = append(entries, fmt.Sprintf("D%d=x", i%400))
+		outcome := "created"
+		if i >= 400 {
+			outcome = "unchanged"
+		}
+		want = append(want, fmt.Sprintf("D%d %s", i%400, outcome))
+	}
+	var got []string
+	err := w.Bulk(t.Context(), by, h, slices.Values(lines(t, entries...)), func(a *ingest.Accepted, err error) error {
+		switch {
+		case err == nil:
+			got = append(got, a.Identifier+" "+string(a.Outcome))
+			// Durable when it is reported.
+			if arc, err := w.ARC(t.Context(), a.ID.String()); err != nil || arc.Hash != a.Hash {
+				t.Errorf("%s was reported, found %+v, %v", a.Identifier, arc, err)
+			}
+		case fault.CodeOf(err) != "":
+			got = append(got, string(fault.CodeOf(err)))
+		default:
+			got = append(got, err.Error())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	ended := must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Completed))
+	if ended.Statistics != (store.Statistics{New: 403, Unchanged: 1, Errors: 2}) {
+		t.Errorf("counts: got %+v", ended.Statistics)
+	}
+}
+
+// When nobody listens any more a bulk submission begins no more lines; what
+// was reported is stored.
+func TestBulkStopsWhenNobodyListens(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	by := client("c")
+	h := begin(t, w, by)
+	gone := errors.New("connection lost")
+	begun, reported := 0, 0
+	endless := func(yield func(ingest.Line) bool) {
+		for {
+			p := crate(t, fmt.Sprint("A", begun), "x")
+			begun++
+			if !yield(func() (rocrate.Payload, error) { return p, nil }) {
+				return
+			}
+		}
+	}
+	err := w.Bulk(t.Context(), by, h, endless, func(*ingest.Accepted, error) error {
+		if reported == 10 {
+			return gone
+		}
+		reported++
+		return nil
+	})
+	if !errors.Is(err, gone) || begun > 1000 {
+		t.Errorf("got %v after %d lines", err, begun)
+	}
+	if got := must[store.Harvest](t)(w.Harvest(t.Context(), ingest.HarvestID(h))).Statistics.New; got < 10 {
+		t.Errorf("stored %d, reported %d", got, reported)
+	}
+}
+
+// Housekeeping ends abandoned harvests and forgets old tasks.
+func TestHousekeeping(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{HarvestIdle: time.Microsecond, TaskAge: time.Microsecond})
+	by := client("c")
+	h := begin(t, w, by)
+	a := must[*ingest.Accepted](t)(w.Submit(t.Context(), by, "r", crate(t, "A", "x")))
+	id, err := w.KeepTask(t.Context(), by, "r", "message", []*ingest.Accepted{a}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	task := must[store.Task](t)(w.Task(t.Context(), id.String()))
+	if task.Status != "SUCCESS" || *task.ClientID != "c" || len(task.ARCs) != 1 || task.ARCs[0].ID != a.ID || task.Error != nil {
+		t.Errorf("task: got %+v", task)
+	}
+	if err := w.KeepOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := must[store.Harvest](t)(w.Harvest(t.Context(), ingest.HarvestID(h))); got.Status != store.Failed || got.CompletedAt == nil {
+		t.Errorf("harvest: got %+v", got)
+	}
+	for _, unknown := range []string{id.String(), "x", ""} {
+		if _, err := w.Task(t.Context(), unknown); fault.CodeOf(err) != fault.TaskNotFound {
+			t.Errorf("task %q: got %v", unknown, err)
+		}
+	}
+}
+
+// Waiting for git ends when the content is there, when its push has failed, or
+// when the time is up.
+func TestWaitingForGit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	a := must[*ingest.Accepted](t)(w.Submit(t.Context(), client("c"), "r", crate(t, "A", "x")))
+	short, cancel := contextWithTimeout(t, time.Millisecond)
+	defer cancel()
+	if arc := must[store.ARC](t)(w.AwaitGit(short, a.ID)); arc.Git.State != store.Due {
+		t.Errorf("time is up: got %s", arc.Git.State)
+	}
+	claims, err := w.store.ClaimDue(t.Context(), store.ClaimRequest{Holder: "t", Limit: 1, Lease: time.Hour, Remote: "git"})
+	if err != nil || len(claims) != 1 {
+		t.Fatalf("claim: %v, %v", claims, err)
+	}
+	must[*store.Content](t)(w.store.Load(t.Context(), claims[0]))
+	pushed := make(chan error, 1)
+	go func() { pushed <- w.store.RecordPush(t.Context(), claims[0], store.Pushed{Commit: "c1"}) }()
+	if arc := must[store.ARC](t)(w.AwaitGit(t.Context(), a.ID)); arc.Git.State != store.Synced || arc.Git.Commit != "c1" {
+		t.Errorf("pushed: got %+v", arc.Git)
+	}
+	if err := <-pushed; err != nil {
+		t.Error(err)
+	}
+}
