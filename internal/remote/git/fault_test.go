@@ -1,0 +1,311 @@
+package git_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/remote"
+	"github.com/fairagro/middleware-api/internal/remote/git"
+	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
+	"github.com/fairagro/middleware-api/internal/testenv"
+)
+
+// A push that a hook declines is refused, with the hook's words for the journal only, and nothing has changed.
+func TestHookDeclines(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{
+		"no ARCs on Fridays": "hook_declined",
+		"GitLab: You are not allowed to push code to protected branches on this project.":                  "branch_protected",
+		"GitLab: Your push has been rejected, because this repository has exceeded its size limit of 1 GB": "quota_exceeded",
+		"GitLab: You are not allowed to push code to this project.":                                        "push_forbidden",
+		"fatal: sha1 file write error: No space left on device":                                            "remote_storage_full",
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			both(t, nil, func(t *testing.T, b *bench) {
+				t.Helper()
+				first := b.push(t, version(1))
+				gitlabtest.Hook(t, b.repo, "pre-receive", "echo '"+said+"' >&2; exit 1")
+				p := version(2)
+				p.Recorded = first.State
+				f := b.refused(t, p, want)
+				if !strings.Contains(f.Detail, said) {
+					t.Errorf("detail %q does not hold the hook's words", f.Detail)
+				}
+				if strings.Contains(f.Fault.Text+f.Fault.Remedy, said) {
+					t.Errorf("the hook's words are shown to clients: %+v", f.Fault)
+				}
+				if head := b.git(t, "rev-parse", "main"); head != first.Commit {
+					t.Errorf("head moved to %s", head)
+				}
+				if err := os.Remove(filepath.Join(b.repo, "hooks", "pre-receive")); err != nil {
+					t.Fatal(err)
+				}
+				b.push(t, p)
+			})
+		})
+	}
+}
+
+// An update hook that refuses our branch is noticed, although unpacking went well.
+func TestUpdateHookDeclines(t *testing.T) {
+	t.Parallel()
+	both(t, nil, func(t *testing.T, b *bench) {
+		t.Helper()
+		b.push(t, version(1))
+		gitlabtest.Hook(t, b.repo, "update", "exit 1")
+		b.refused(t, version(2), "hook_declined")
+	})
+}
+
+// Every HTTP status means what the table of failures says, with the server's Retry-After.
+func TestHTTPStatus(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]string{
+		301: "repository_missing", 400: "push_refused", 401: "token_rejected", 403: "push_forbidden", 404: "repository_missing",
+		408: "remote_timeout", 413: "quota_exceeded", 423: "repository_busy", 429: "rate_limited", 500: "remote_error",
+		502: "remote_error", 503: "remote_down", 504: "remote_error", 507: "remote_storage_full",
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			t.Run(fmt.Sprint(method, status), func(t *testing.T) {
+				t.Parallel()
+				b := overHTTP(t, nil)
+				b.server.Script(func(r *http.Request) *gitlabtest.Fault {
+					if r.Method != method {
+						return nil
+					}
+					// A rude server that shows what it was sent.
+					return &gitlabtest.Fault{Status: status, Header: http.Header{"Retry-After": {"7"}}, Body: r.Header.Get("Authorization") + token}
+				})
+				f := b.refused(t, version(1), want)
+				if f.Fault.RetryAfter != 7*time.Second {
+					t.Errorf("retry after %s", f.Fault.RetryAfter)
+				}
+				if strings.Contains(f.Error(), "Basic b2F1dGgy") {
+					t.Errorf("the credentials are in the error: %v", f)
+				}
+			})
+		}
+	}
+}
+
+// A revoked token hits everyone: it is an incident, and the owner is the operator. Without any token a hidden repository is simply missing.
+func TestTokenRevoked(t *testing.T) {
+	t.Parallel()
+	b := overHTTP(t, nil)
+	first := b.push(t, version(1))
+	b.server.Accept("another")
+	p := version(2)
+	p.Recorded = first.State
+	f := b.refused(t, p, "token_rejected")
+	if f.Class != fault.Incident || f.Fault.Owner != fault.OwnerOperator {
+		t.Errorf("failure %+v", f)
+	}
+	if err := b.Check(t.Context()); err == nil {
+		t.Error("Check finds nothing wrong with a revoked token")
+	}
+	b.server.Accept(token)
+	if err := b.Check(t.Context()); err != nil {
+		t.Errorf("Check: %v", err)
+	}
+	anonymous := open(t, git.Options{URL: b.server.URL, Group: group}, nil)
+	_, err := anonymous.Push(t.Context(), p)
+	if remote.FailureOf(err).Fault.Code != fault.RepositoryMissing {
+		t.Errorf("without token: %v", err)
+	}
+}
+
+// A server that cannot be reached is an incident; so is a certificate that nobody vouches for.
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := "http://" + l.Addr().String()
+	l.Close()
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	for url, want := range map[string]fault.Code{
+		closed: fault.RemoteUnreachable, secure.URL: fault.RemoteTLS, strings.Replace(plain.URL, "http:", "https:", 1): fault.RemoteTLS,
+	} {
+		r := open(t, git.Options{URL: url, Group: group, Token: token}, nil)
+		_, err := r.Push(t.Context(), version(1))
+		f := remote.FailureOf(err)
+		if f == nil || f.Fault.Code != want || f.Class != fault.Incident {
+			t.Errorf("%s: %v, want %s", url, err, want)
+		}
+	}
+}
+
+// Errors of the network are told apart: the server as a whole, its certificate, its speed, or this one conversation.
+func TestNetCode(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		want fault.Code
+	}{
+		{&net.DNSError{Err: "no such host", Name: "git.example.org"}, fault.RemoteUnreachable},
+		{&net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}, fault.RemoteUnreachable},
+		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, fault.ConnectionCut},
+		{&tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: &x509.Certificate{}}}, fault.RemoteTLS},
+		{os.ErrDeadlineExceeded, fault.RemoteTimeout},
+		{errors.New("unexpected EOF"), fault.ConnectionCut},
+	} {
+		if got := git.NetCode(fmt.Errorf("get: %w", c.err)); got != c.want {
+			t.Errorf("%v: %s, want %s", c.err, got, c.want)
+		}
+	}
+}
+
+// A server that never answers is given up after the time allowed, and so is one that is slower than allowed.
+func TestServerHangs(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*git.Options){
+		"timeout":   func(o *git.Options) { o.CommandTimeout = 300 * time.Millisecond },
+		"low speed": func(o *git.Options) { o.LowSpeedLimit = 1; o.LowSpeedTime = 300 * time.Millisecond },
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			t.Run(name+" "+method, func(t *testing.T) {
+				t.Parallel()
+				b := overHTTP(t, func(o *git.Options) { o.ConnectTimeout = 300 * time.Millisecond; change(o) })
+				b.server.Script(func(r *http.Request) *gitlabtest.Fault {
+					if r.Method == method {
+						return &gitlabtest.Fault{Hang: true}
+					}
+					return nil
+				})
+				b.refused(t, version(1), "remote_timeout")
+			})
+		}
+	}
+}
+
+// An answer that breaks off is no success and no reason to push twice: what became of the push is looked up.
+func TestConnectionCut(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]gitlabtest.Fault{
+		"served, then cut":      {CutSent: true},
+		"cut within the answer": {CutBody: 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := overHTTP(t, nil)
+			b.server.Script(func(r *http.Request) *gitlabtest.Fault {
+				if r.Method == http.MethodPost {
+					return &f
+				}
+				return nil
+			})
+			res := b.push(t, version(1))
+			if n := b.git(t, "rev-list", "--count", "main"); n != "1" || !res.Changed {
+				t.Errorf("%s commits, result %+v", n, res)
+			}
+		})
+	}
+	t.Run("before it was served", func(t *testing.T) {
+		t.Parallel()
+		b := overHTTP(t, nil)
+		b.server.Script(func(r *http.Request) *gitlabtest.Fault {
+			if r.Method == http.MethodPost {
+				return &gitlabtest.Fault{Refuse: true}
+			}
+			return nil
+		})
+		b.refused(t, version(1), "connection_cut")
+		b.server.Script(func(*http.Request) *gitlabtest.Fault { return &gitlabtest.Fault{CutBody: 50} })
+		b.refused(t, version(1), "connection_cut")
+	})
+}
+
+// A full disk under local repositories is an incident, and the push comes through once there is room.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	testenv.Root(t)
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+		testenv.Skip(t, "cannot mount a small file system: "+err.Error())
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	b := &bench{open(t, git.Options{URL: "file://" + dir, Group: group}, nil), nil, filepath.Join(dir, group, arcID+".git")}
+	b.push(t, version(1))
+	ballast := filepath.Join(dir, "ballast")
+	_ = os.WriteFile(ballast, make([]byte, 1<<20), 0o600) // as far as it goes
+	f := b.refused(t, version(2), "remote_storage_full")
+	if f.Class != fault.Incident {
+		t.Errorf("class %s", f.Class)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	b.push(t, version(2))
+}
+
+// A renamed repository is followed on the same server; the token never goes to another one.
+func TestRedirect(t *testing.T) {
+	t.Parallel()
+	b := overHTTP(t, nil)
+	var stolen atomic.Int32
+	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			stolen.Add(1)
+		}
+	}))
+	t.Cleanup(thief.Close)
+	old := "/" + group + "/old-name.git"
+	target := ""
+	b.server.Script(func(r *http.Request) *gitlabtest.Fault {
+		if rest, ok := strings.CutPrefix(r.URL.Path, old); ok {
+			return &gitlabtest.Fault{Status: http.StatusMovedPermanently, Header: http.Header{"Location": {target + "/" + group + "/" + arcID + ".git" + rest + "?" + r.URL.RawQuery}}}
+		}
+		return nil
+	})
+	if _, err := b.PushAt(t.Context(), group+"/old-name.git", version(1)); err != nil {
+		t.Errorf("redirect on the same server: %v", err)
+	}
+	target = strings.Replace(thief.URL, "127.0.0.1", "localhost", 1)
+	_, err := b.PushAt(t.Context(), group+"/old-name.git", version(2))
+	if f := remote.FailureOf(err); f == nil || f.Fault.Code != fault.RepositoryMissing {
+		t.Errorf("redirect to another server: %v", err)
+	}
+	if stolen.Load() > 0 {
+		t.Error("the token went to another server")
+	}
+}
+
+// The token is in nothing that is logged or returned, whatever the server answers.
+func TestTokenIsNotLogged(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	b := overHTTP(t, func(o *git.Options) {
+		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	p := version(1)
+	p.Recorded = []byte("damaged")
+	res := b.push(t, p)
+	if strings.Contains(log.String(), token) || bytes.Contains(res.State, []byte(token)) {
+		t.Error("the token is in the log or in the state")
+	}
+	if _, err := git.New(git.Options{URL: "https://user:" + token + "@git.example.org", Group: group}); err == nil || strings.Contains(err.Error(), token) {
+		t.Errorf("a token in the URL: %v", err)
+	}
+}

@@ -1,0 +1,195 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/storage/memory"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/remote"
+)
+
+// The two services of a git server.
+const (
+	receivePack = "git-receive-pack"
+	uploadPack  = "git-upload-pack"
+)
+
+const (
+	maxRefs   = 64 << 20 // bytes of an advertisement; a repository of ours has one line
+	maxTalk   = 16 << 10 // bytes kept of what hooks and server say
+	agentName = "git/middleware-api"
+)
+
+// codeIncomplete is internal: the server lacks objects that it should have.
+const codeIncomplete fault.Code = "incomplete_at_server"
+
+// session is a conversation with one service about one repository.
+type session interface {
+	refs() *packp.AdvRefs
+	// post sends the order and gives the answer; size -1 is unknown.
+	post(ctx context.Context, body io.Reader, size int64) (io.Reader, error)
+	// finish waits for the end after the answer was read.
+	finish() error
+	close()
+}
+
+func readRefs(r io.Reader) (*packp.AdvRefs, error) {
+	adv := packp.NewAdvRefs()
+	err := adv.Decode(io.LimitReader(r, maxRefs))
+	if errors.Is(err, packp.ErrEmptyAdvRefs) {
+		return packp.NewAdvRefs(), nil
+	}
+	return adv, err
+}
+
+// supported refuses servers that could not confirm a push or that name objects
+// in another way.
+func supported(adv *packp.AdvRefs) error {
+	if !adv.Capabilities.Supports(capability.ReportStatus) {
+		return remote.Fail(fault.ServerUnsupported, errors.New("server does not report the status of references"))
+	}
+	if f := adv.Capabilities.Get(capability.ObjectFormat); len(f) > 0 && f[0] != "sha1" {
+		return remote.Fail(fault.ServerUnsupported, fmt.Errorf("repository names objects by %s", f[0]))
+	}
+	return nil
+}
+
+// encodeOrder writes the update of one reference and gives the capabilities that
+// were asked for.
+func encodeOrder(w io.Writer, adv *packp.AdvRefs, ref plumbing.ReferenceName, old, head plumbing.Hash) (*capability.List, error) {
+	req := packp.NewReferenceUpdateRequest()
+	req.Commands = []*packp.Command{{Name: ref, Old: old, New: head}}
+	caps := req.Capabilities
+	wanted := []capability.Capability{capability.ReportStatus, capability.Sideband64k, capability.Quiet}
+	for _, c := range wanted {
+		if adv.Capabilities.Supports(c) {
+			if err := caps.Set(c); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if adv.Capabilities.Supports(capability.Agent) {
+		if err := caps.Set(capability.Agent, agentName); err != nil {
+			return nil, err
+		}
+	}
+	return caps, req.Encode(w)
+}
+
+// encodePack writes the objects as a pack without deltas: our files are
+// compressed workbooks, and searching for deltas costs more than it saves.
+func encodePack(w io.Writer, objects []plumbing.EncodedObject) error {
+	store := memory.NewStorage()
+	hashes := make([]plumbing.Hash, 0, len(objects))
+	for _, o := range objects {
+		h, err := store.SetEncodedObject(o)
+		if err != nil {
+			return err
+		}
+		hashes = append(hashes, h)
+	}
+	_, err := packfile.NewEncoder(w, store, false).Encode(hashes, 0)
+	return err
+}
+
+// talk keeps the first part of what is said.
+type talk struct{ bytes.Buffer }
+
+func (t *talk) Write(p []byte) (int, error) {
+	if room := maxTalk - t.Len(); room > 0 {
+		t.Buffer.Write(p[:min(room, len(p))])
+	}
+	return len(p), nil
+}
+
+// readReport reads the answer to an update. Only "unpack ok" together with "ok"
+// for our very reference is a success.
+func readReport(answer io.Reader, caps *capability.List, ref plumbing.ReferenceName) error {
+	said := &talk{}
+	if caps.Supports(capability.Sideband64k) {
+		d := sideband.NewDemuxer(sideband.Sideband64k, answer)
+		d.Progress = said
+		answer = d
+	}
+	report := packp.NewReportStatus()
+	if err := report.Decode(answer); err != nil {
+		if code := codeOf(said.String() + " " + err.Error()); code != "" {
+			return remote.Fail(code, err).With(said.String())
+		}
+		return remote.Fail(NetCode(err), fmt.Errorf("read report of the push: %w", err)).With(said.String())
+	}
+	detail := strings.TrimSpace(said.String())
+	if report.UnpackStatus != "ok" {
+		return judge("unpack "+report.UnpackStatus, detail, fault.RemoteError)
+	}
+	for _, s := range report.CommandStatuses {
+		if s.ReferenceName == ref {
+			if s.Status == "ok" {
+				return nil
+			}
+			return judge(s.Status, detail, fault.PushRefused)
+		}
+	}
+	return remote.Fail(fault.ConnectionCut, errors.New("report of the push does not name our branch")).With(detail)
+}
+
+// judge finds the failure for a reason given by the server.
+func judge(reason, said string, otherwise fault.Code) error {
+	code := codeOf(reason + "\n" + said)
+	switch code {
+	case "":
+		code = otherwise
+	case codeIncomplete:
+		f := remote.Fail(fault.RemoteError, errors.New(reason)).With(said)
+		f.Fault.Code = codeIncomplete
+		return f
+	}
+	return remote.Fail(code, errors.New(reason)).With(said)
+}
+
+// codeOf knows the words of git, GitLab and the operating system. The first that
+// matches decides: what a hook says is more exact than that it declined.
+func codeOf(text string) fault.Code {
+	text = strings.ToLower(text)
+	for _, rule := range []struct {
+		code  fault.Code
+		words []string
+	}{
+		{fault.RemoteStorageFull, []string{"no space left on device", "disk quota exceeded"}},
+		{fault.BranchProtected, []string{"protected branch"}},
+		{fault.ProjectArchived, []string{"archived project", "project is archived", "read-only because it is archived"}},
+		{fault.QuotaExceeded, []string{"size limit", "exceeds its limit", "over its storage", "storage quota", "exceeds maximum allowed size", "file size limit"}},
+		{fault.PushForbidden, []string{"not allowed to push", "insufficient permission", "permission denied", "dubious ownership"}},
+		{fault.HookDeclined, []string{"hook declined"}},
+		{fault.RepositoryBusy, []string{"failed to update ref", "cannot lock ref", "unable to create", ".lock", "failed to lock", "non-fast-forward", "fetch first", "stale info", "but expected"}},
+		{codeIncomplete, []string{"missing necessary objects", "unresolved deltas", "did not receive expected object", "missing blob", "missing tree"}},
+		{fault.ContentRejected, []string{"fsck error", "error in object", "error: object "}},
+	} {
+		for _, w := range rule.words {
+			if strings.Contains(text, w) {
+				return rule.code
+			}
+		}
+	}
+	return ""
+}
+
+// final turns what is internal to this package into a row of the table.
+func final(err error) error {
+	f := remote.FailureOf(err)
+	if f.Fault.Code == codeIncomplete {
+		return remote.Fail(fault.RemoteError, f.Fault.Cause).With(f.Detail)
+	}
+	return err
+}

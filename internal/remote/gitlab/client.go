@@ -1,0 +1,162 @@
+package gitlab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	gl "gitlab.com/gitlab-org/api/client-go/v2"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/remote"
+	"github.com/fairagro/middleware-api/internal/remote/git"
+)
+
+// maxSaid is how much of an answer is kept for the journal.
+const maxSaid = 4 << 10
+
+// client manages the projects of one group over GitLab's REST API
+// (https://docs.gitlab.com/api/rest/).
+type client struct {
+	api     *gl.Client
+	http    *http.Client
+	group   string
+	topics  map[string]string
+	visible gl.VisibilityValue
+	timeout time.Duration // for one request
+	redact  *remote.Redactor
+	turn    func(ctx context.Context, arcID string) (time.Duration, error)
+	log     *slog.Logger
+
+	mu      sync.Mutex
+	groupID int64 // 0: not asked yet
+}
+
+func newClient(opt Options, redact *remote.Redactor) (*client, error) {
+	c := &client{
+		group: opt.Group, topics: opt.Topics, visible: gl.VisibilityValue(opt.Visibility), timeout: opt.RequestTimeout, redact: redact, log: opt.Log,
+		turn: opt.Turn,
+		http: &http.Client{
+			Transport:     &gate{next: git.Wrapped(git.NewTransport(opt.ConnectTimeout, opt.Concurrency), opt.Wrap), now: time.Now},
+			CheckRedirect: git.SameHost,
+		},
+	}
+	var err error
+	// Whether and when to try again is decided by the synchroniser, which
+	// remembers it; a POST that is repeated blindly makes things twice.
+	c.api, err = gl.NewClient(opt.Token, gl.WithBaseURL(opt.URL), gl.WithHTTPClient(c.http), gl.WithoutRetries(),
+		gl.WithCustomLimiter(unlimited{}), gl.WithUserAgent("middleware-api"))
+	if err != nil {
+		return nil, errors.New("url of GitLab cannot be used")
+	}
+	return c, nil
+}
+
+// unlimited is here because the gate obeys GitLab's limits, for all requests
+// together and without waiting inside.
+type unlimited struct{}
+
+func (unlimited) Wait(context.Context) error { return nil }
+
+// gate keeps requests back while GitLab has said that none are left
+// (https://docs.gitlab.com/administration/settings/user_and_ip_rate_limits/#response-headers).
+type gate struct {
+	next http.RoundTripper
+	now  func() time.Time
+
+	mu    sync.Mutex
+	until time.Time
+}
+
+// errGate is a request that was not sent.
+type errGate struct{ wait time.Duration }
+
+func (e *errGate) Error() string { return fmt.Sprintf("rate limit is used up for %s", e.wait) }
+
+func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
+	g.mu.Lock()
+	wait := g.until.Sub(g.now())
+	g.mu.Unlock()
+	if wait > 0 {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, &errGate{wait}
+	}
+	resp, err := g.next.RoundTrip(req)
+	if err == nil {
+		if d := git.RetryAfter(resp.Header, g.now()); d > 0 && (resp.StatusCode == http.StatusTooManyRequests || resp.Header.Get("RateLimit-Remaining") == "0") {
+			g.mu.Lock()
+			g.until = g.now().Add(d)
+			g.mu.Unlock()
+		}
+	}
+	return resp, err
+}
+
+func (g *gate) CloseIdleConnections() {
+	if t, ok := g.next.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// failure words an error of the API.
+func (c *client) failure(err error) *remote.Failure {
+	if f, ok := errors.AsType[*remote.Failure](err); ok {
+		return f
+	}
+	if wait, ok := errors.AsType[*errGate](err); ok {
+		return remote.Fail(fault.RateLimited, err).After(wait.wait)
+	}
+	if e, ok := errors.AsType[*gl.ErrorResponse](err); ok {
+		said := c.redact.Text(string(e.Body[:min(len(e.Body), maxSaid)]))
+		if e.StatusCode == http.StatusNotFound { // comes without its response
+			return remote.Fail(fault.RepositoryMissing, c.redact.Err(err)).With(said)
+		}
+		if e.Response == nil {
+			return remote.Fail(fault.GitLabRefused, c.redact.Err(err)).With(said)
+		}
+		f := git.StatusFailure(e.Response, true, said)
+		if f.Fault.Code == fault.PushForbidden && strings.Contains(said, "insufficient_scope") {
+			// It is not about this project: the token may not use the API at all.
+			return remote.Fail(fault.TokenRejected, c.redact.Err(err)).With(said)
+		}
+		if f.Fault.Code == fault.PushRefused || f.Fault.Code == fault.RepositoryBusy && e.StatusCode == http.StatusConflict {
+			f = remote.Fail(fault.GitLabRefused, c.redact.Err(err)).With(said)
+		}
+		return f
+	}
+	return remote.Fail(git.NetCode(err), c.redact.Err(err))
+}
+
+// notFound tells whether GitLab says that something does not exist.
+func notFound(err error) bool {
+	e, ok := errors.AsType[*gl.ErrorResponse](err)
+	return ok && e.StatusCode == http.StatusNotFound
+}
+
+// uncertain tells whether a request may have had its effect all the same.
+func uncertain(f *remote.Failure) bool {
+	switch f.Fault.Code {
+	case fault.ConnectionCut, fault.RemoteTimeout, fault.RemoteError, fault.RemoteDown:
+		return true
+	}
+	return false
+}
+
+// asked runs one request with a time limit of its own. It never gives nil without
+// an error.
+func asked[T any](ctx context.Context, c *client, f func(gl.RequestOptionFunc) (*T, *gl.Response, error)) (*T, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	v, _, err := f(gl.WithContext(ctx))
+	if err == nil && v == nil {
+		err = remote.Fail(fault.RemoteError, errors.New("the answer is empty"))
+	}
+	return v, err
+}
