@@ -1,0 +1,143 @@
+package gitsync_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/gitsync"
+	"github.com/fairagro/middleware-api/internal/remote"
+	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// An audit finds repositories that are gone, set back or changed by others, and one run with repair and the synchroniser heals them all.
+func TestAuditAndRepair(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	to := r.fileRemote(t)
+	ids := map[string]store.ID{}
+	stop := r.run(t, to, nil)
+	for _, name := range []string{"fine", "gone", "back", "edited"} {
+		ids[name] = r.submit(t, name, "version 1")
+		r.awaitState(t, ids[name], "synced")
+	}
+	older := r.git(t, ids["back"], "rev-parse", "main")
+	r.submit(t, "back", "version 2")
+	await(t, "the second version is there", func() bool { return r.state(t, ids["back"]).Git.PushedVersion == 2 })
+	stop()
+	due := r.submit(t, "due", "version 1")
+
+	if err := os.RemoveAll(r.repo(ids["gone"])); err != nil {
+		t.Fatal(err)
+	}
+	r.git(t, ids["back"], "update-ref", "refs/heads/main", older)
+	r.git(t, ids["back"], "gc", "--quiet", "--prune=now")
+	gitlabtest.Commit(t, r.repo(ids["edited"]), map[string]string{"isa.investigation.xlsx": "by hand"})
+
+	audit := func(repair bool) (map[store.ID]gitsync.Difference, gitsync.AuditSummary) {
+		got := map[store.ID]gitsync.Difference{}
+		sum, err := gitsync.Audit(t.Context(), r.store, to, gitsync.AuditOptions{Repair: repair}, func(d gitsync.Difference) { got[d.ID] = d })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got, sum
+	}
+	got, sum := audit(false)
+	want := map[string]string{"gone": gitsync.KindMissing, "back": gitsync.KindOtherHead, "edited": gitsync.KindOtherHead, "fine": ""}
+	for name, kind := range want {
+		if d := got[ids[name]]; d.Kind != kind || d.Repaired {
+			t.Errorf("%s: %+v, want kind %q", name, d, kind)
+		}
+	}
+	if (sum != gitsync.AuditSummary{Checked: 5, Same: 1, Pending: 1, Different: 3}) {
+		t.Errorf("summary %+v", sum)
+	}
+	if _, sum = audit(true); sum.Repaired != 3 {
+		t.Errorf("summary of repair %+v", sum)
+	}
+	r.run(t, to, nil)
+	for name, id := range ids {
+		r.awaitState(t, id, "synced")
+		want := "version 1"
+		if name == "back" {
+			want = "version 2"
+		}
+		if got := r.content(t, id); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	r.awaitState(t, due, "synced")
+	if got, sum = audit(false); sum.Same != 5 || len(got) != 0 {
+		t.Errorf("after the repair: %+v, %v", sum, got)
+	}
+}
+
+// An incident ends an audit with an error instead of reporting every ARC as broken; trouble with one repository does not.
+func TestAuditWithTrouble(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.submit(t, "a", "version 1")
+	r.run(t, r.fileRemote(t), nil)
+	r.awaitState(t, id, "synced")
+	for code, fails := range map[string]bool{string(fault.RemoteUnreachable): true, string(fault.RemoteError): false} {
+		h := headless{r.fileRemote(t), code}
+		sum, err := gitsync.Audit(t.Context(), r.store, h, gitsync.AuditOptions{Repair: true}, func(gitsync.Difference) {})
+		if (err != nil) != fails || !fails && sum.Unreadable != 1 {
+			t.Errorf("%s: %+v, %v", code, sum, err)
+		}
+	}
+	if a := r.state(t, id); a.Git.State != store.Synced {
+		t.Errorf("state %s", a.Git.State)
+	}
+}
+
+// headless fails to tell heads.
+type headless struct {
+	remote.Remote
+	code string
+}
+
+func (h headless) Head(context.Context, string, string) (string, error) {
+	for _, k := range fault.OfPushes() {
+		if string(k.Code) == h.code {
+			return "", remote.Fail(k.Code, errors.New("scripted"))
+		}
+	}
+	return "", nil
+}
+
+// A resync of one ARC, an RDI or all pushes again what the remote lacks and commits nothing where nothing differs.
+func TestResync(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	a, b := r.submit(t, "a", "version 1"), r.submit(t, "b", "version 1")
+	w := &watched{Remote: r.fileRemote(t)}
+	r.run(t, w, nil)
+	r.awaitState(t, a, "synced")
+	r.awaitState(t, b, "synced")
+	if err := os.RemoveAll(r.repo(a)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := gitsync.Resync(t.Context(), r.store, a, "", store.Actor{}); n != 1 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	await(t, "the repository is back", func() bool { _, err := os.Stat(r.repo(a) + "/HEAD"); return err == nil && w.count() == 3 })
+	r.awaitState(t, a, "synced")
+	for _, rdi := range []string{"demo", ""} {
+		before := w.count()
+		if n, err := gitsync.Resync(t.Context(), r.store, store.ID{}, rdi, store.Actor{}); n != 2 || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+		await(t, "both were looked at", func() bool { return w.count() == before+2 })
+		r.awaitState(t, a, "synced")
+		r.awaitState(t, b, "synced")
+	}
+	for _, id := range []store.ID{a, b} {
+		if n := r.git(t, id, "rev-list", "--count", "main"); n != "1" {
+			t.Errorf("%s commits", n)
+		}
+	}
+}

@@ -1,0 +1,374 @@
+package gitsync_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/gitsync"
+	"github.com/fairagro/middleware-api/internal/remote"
+	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// watched is a remote that lets a test see, stop and spoil pushes.
+type watched struct {
+	remote.Remote
+
+	mu     sync.Mutex
+	pushes []string                                  // ARC and title of each push that began
+	before func(ctx context.Context, n int) error    // n counts from 1
+	after  func(n int, res remote.Result, err error) // after the remote has answered
+}
+
+func (w *watched) Push(ctx context.Context, p *remote.Push) (remote.Result, error) {
+	w.mu.Lock()
+	w.pushes = append(w.pushes, p.ARC)
+	n := len(w.pushes)
+	w.mu.Unlock()
+	if w.before != nil {
+		if err := w.before(ctx, n); err != nil {
+			return remote.Result{}, err
+		}
+	}
+	res, err := w.Remote.Push(ctx, p)
+	if w.after != nil {
+		w.after(n, res, err)
+	}
+	return res, err
+}
+
+func (w *watched) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.pushes)
+}
+
+// A stored ARC arrives in its repository, and the record says which commit.
+func TestARCArrives(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.submit(t, "a", "version 1")
+	r.run(t, r.fileRemote(t), nil)
+	a := r.awaitState(t, id, "synced")
+	if got := r.content(t, id); got != "version 1" {
+		t.Errorf("content %q", got)
+	}
+	if head := r.git(t, id, "rev-parse", "main"); head != a.Git.Commit {
+		t.Errorf("recorded %s, head is %s", a.Git.Commit, head)
+	}
+	if a.Git.PushedHash != a.Hash {
+		t.Errorf("pushed hash %s, stored %s", a.Git.PushedHash, a.Hash)
+	}
+	if n := r.eventCount(t, id, store.EventPushed); n != 1 {
+		t.Errorf("%d events of success", n)
+	}
+}
+
+// An identical resubmission pushes nothing.
+func TestIdenticalResubmission(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	w := &watched{Remote: r.fileRemote(t)}
+	id := r.submit(t, "a", "version 1")
+	r.run(t, w, nil)
+	r.awaitState(t, id, "synced")
+	r.submit(t, "a", "version 1")
+	other := r.submit(t, "b", "version 1") // everything before it has been looked at when it is there
+	r.awaitState(t, other, "synced")
+	if n := w.count(); n != 2 {
+		t.Errorf("%d pushes, want one per ARC", n)
+	}
+}
+
+// Twenty updates during a push lead to exactly one more push, of the newest version.
+func TestTwentyUpdatesDuringAPush(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	entered, goOn := make(chan struct{}), make(chan struct{})
+	w := &watched{Remote: r.fileRemote(t), before: func(_ context.Context, n int) error {
+		if n == 1 {
+			close(entered)
+			<-goOn
+		}
+		return nil
+	}}
+	id := r.submit(t, "a", "version 0")
+	r.run(t, w, nil)
+	<-entered
+	for n := 1; n <= 20; n++ {
+		r.submit(t, "a", fmt.Sprint("version ", n))
+	}
+	close(goOn)
+	r.awaitState(t, id, "synced")
+	if n := w.count(); n != 2 {
+		t.Errorf("%d pushes, want 2", n)
+	}
+	if got := r.content(t, id); got != "version 20" {
+		t.Errorf("content %q, want the newest", got)
+	}
+	if n := r.git(t, id, "rev-list", "--count", "main"); n != "2" {
+		t.Errorf("%s commits, want 2", n)
+	}
+}
+
+// An ARC that cannot be converted is parked with a reason for its sender, and one that makes the converter panic stays visible; the others go on.
+func TestOneBadARCHarmsNobody(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	bad, worse := r.submit(t, "bad", "invalid"), r.submit(t, "worse", "panic")
+	good := r.submit(t, "good", "version 1")
+	r.run(t, r.fileRemote(t), nil)
+	r.awaitState(t, good, "synced")
+	a := r.awaitState(t, bad, "parked")
+	if f := a.Git.Failure; f.Code != fault.ARCUnconvertible || f.Owner != fault.OwnerRDI || f.Remedy == "" {
+		t.Errorf("failure %+v", f)
+	}
+	if report, err := r.store.Report(t.Context(), bad); err != nil || report.Hash != a.Hash || len(report.Findings) != 1 {
+		t.Errorf("report %+v, %v", report, err)
+	}
+	a = r.awaitState(t, worse, "failing")
+	if a.Git.Failure.Code != fault.InternalError {
+		t.Errorf("failure %+v", a.Git.Failure)
+	}
+	r.submit(t, "bad", "version 2")
+	r.awaitState(t, bad, "synced")
+}
+
+// Every kind of failure of the table has its consequence: transient ones are tried again until they pass, refused and invalid ones are parked at once with owner and remedy, incidents pause the remote without charging the ARC and end by themselves.
+func TestEveryKindOfFailure(t *testing.T) {
+	t.Parallel()
+	for _, kind := range fault.OfPushes() {
+		t.Run(string(kind.Code), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			paused := make(chan store.Remote, 100)
+			var fixed sync.Map
+			w := &watched{Remote: r.fileRemote(t), before: func(ctx context.Context, n int) error {
+				if n > 1 {
+					now, err := r.store.Remote(ctx, "git")
+					if err != nil {
+						return err
+					}
+					paused <- now
+				}
+				if _, ok := fixed.Load(true); ok || n == 3 && kind.Class != fault.Refused && kind.Class != fault.Invalid {
+					return nil
+				}
+				return remote.Fail(kind.Code, errors.New("scripted"))
+			}}
+			id := r.submit(t, "a", "version 1")
+			r.run(t, w, nil)
+			switch kind.Class {
+			case fault.Refused, fault.Invalid:
+				a := r.awaitState(t, id, "parked")
+				want := store.Failure{Class: string(kind.Class), Code: kind.Code, Text: kind.Text, Owner: kind.Owner, Remedy: kind.Remedy}
+				got := a.Git.Failure
+				got.Park, got.Delay = false, 0
+				if got != want || kind.Remedy == "" {
+					t.Errorf("failure %+v, want %+v", got, want)
+				}
+				fixed.Store(true, true)
+				if err := r.store.RequestPush(t.Context(), id, store.Actor{}); err != nil {
+					t.Fatal(err)
+				}
+				r.awaitState(t, id, "synced")
+			case fault.Incident:
+				a := r.awaitState(t, id, "synced")
+				if now := <-paused; !now.Paused || now.Code != kind.Code || now.Owner != kind.Owner {
+					t.Errorf("during the incident the remote was %+v", now)
+				}
+				if n := r.eventCount(t, id, store.EventPushFailed); n != 0 || a.Git.Attempts != 0 {
+					t.Errorf("the ARC was charged: %d events, %d attempts", n, a.Git.Attempts)
+				}
+				if now, err := r.store.Remote(t.Context(), "git"); err != nil || now.Paused {
+					t.Errorf("afterwards the remote is %+v, %v", now, err)
+				}
+			case fault.Transient:
+				a := r.awaitState(t, id, "synced")
+				if a.Git.Failure.Code != "" || w.count() != 3 {
+					t.Errorf("after %d pushes: %+v", w.count(), a.Git.Failure)
+				}
+				if kind.Code == fault.LeaseLost {
+					return // says nothing about the ARC
+				}
+				if n := r.eventCount(t, id, store.EventPushFailed); n != 1 {
+					t.Errorf("%d events of failure, want one for the same failure twice", n)
+				}
+			}
+		})
+	}
+}
+
+// When the remote fails for several ARCs in a row, that is one incident, and one ARC at a time probes.
+func TestFailuresOfManyAreAnIncident(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var healed sync.Map
+	var mu sync.Mutex
+	at, most := 0, 0
+	w := &watched{Remote: r.fileRemote(t), before: func(ctx context.Context, _ int) error {
+		if now, err := r.store.Remote(ctx, "git"); err == nil && now.Paused {
+			mu.Lock()
+			at++
+			most = max(most, at)
+			mu.Unlock()
+			defer func() { mu.Lock(); at--; mu.Unlock() }()
+		}
+		if _, ok := healed.Load(true); ok {
+			return nil
+		}
+		return remote.Fail(fault.RemoteError, errors.New("502 Bad Gateway"))
+	}}
+	var ids []store.ID
+	for n := range 10 {
+		ids = append(ids, r.submit(t, fmt.Sprint("arc ", n), "version 1"))
+	}
+	r.run(t, w, func(o *gitsync.Options) { o.Concurrency = 1; o.BackoffMax = time.Second })
+	await(t, "the remote is paused", func() bool {
+		now, err := r.store.Remote(t.Context(), "git")
+		return err == nil && now.Paused && now.Code == fault.RemoteDown
+	})
+	n := w.count()
+	await(t, "it was probed", func() bool { return w.count() >= n+2 })
+	healed.Store(true, true)
+	for _, id := range ids {
+		r.awaitState(t, id, "synced")
+	}
+	if most > 1 {
+		t.Errorf("%d probes at the same time", most)
+	}
+}
+
+// Two synchronisers share the work: every ARC is pushed once.
+func TestTwoSynchronisers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	w := &watched{Remote: r.fileRemote(t)}
+	var ids []store.ID
+	for n := range 30 {
+		ids = append(ids, r.submit(t, fmt.Sprint("arc ", n), "version 1"))
+	}
+	r.run(t, w, func(o *gitsync.Options) { o.Holder = "host-a"; o.Lease = 10 * time.Second })
+	r.run(t, w, func(o *gitsync.Options) { o.Holder = "host-b"; o.Lease = 10 * time.Second })
+	for _, id := range ids {
+		r.awaitState(t, id, "synced")
+	}
+	if n := w.count(); n != len(ids) {
+		t.Errorf("%d pushes of %d ARCs", n, len(ids))
+	}
+}
+
+// A synchroniser that slept through its lease neither records nor pushes over the newer version of the one that took over.
+func TestSleeperDoesNotGoBackwards(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.submit(t, "a", "version 0")
+	first := r.run(t, r.fileRemote(t), nil)
+	r.awaitState(t, id, "synced")
+	first()
+
+	claims, err := r.store.ClaimDue(t.Context(), store.ClaimRequest{Holder: "nobody", Limit: 1, Lease: time.Second, Remote: "git"})
+	if err != nil || len(claims) != 0 {
+		t.Fatalf("claims %v, %v", claims, err)
+	}
+	r.submit(t, "a", "version 1")
+	claims, err = r.store.ClaimDue(t.Context(), store.ClaimRequest{Holder: "sleeper", Limit: 1, Lease: 50 * time.Millisecond, Remote: "git"})
+	if err != nil || len(claims) != 1 {
+		t.Fatalf("claims %v, %v", claims, err)
+	}
+	content, err := r.store.Load(t.Context(), claims[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.submit(t, "a", "version 2")
+	stop := r.run(t, r.fileRemote(t), nil)
+	r.awaitState(t, id, "synced")
+	stop()
+
+	// The sleeper wakes up with what it had read.
+	old, _ := build([]byte("version 1"))
+	_, err = r.fileRemote(t).Push(t.Context(), &remote.Push{
+		ARC: id.String(), Files: old.Files, When: claims[0].LastChanged, Recorded: content.HeadTree,
+		Guard: func(ctx context.Context) error {
+			lost, err := r.store.Renew(ctx, claims, time.Second)
+			if err == nil && len(lost) > 0 {
+				err = errors.New("lost")
+			}
+			return err
+		},
+	})
+	if f := remote.FailureOf(err); f == nil || f.Fault.Code != fault.LeaseLost {
+		t.Errorf("the sleeper's push: %v", err)
+	}
+	if err := r.store.RecordPush(t.Context(), claims[0], store.Pushed{Commit: "0123"}); fault.CodeOf(err) != fault.LeaseLost {
+		t.Errorf("the sleeper's record: %v", err)
+	}
+	if got := r.content(t, id); got != "version 2" {
+		t.Errorf("content %q", got)
+	}
+}
+
+// At the end pushes under way are finished or handed back at once; nothing waits for a lease to expire.
+func TestStopHandsBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	entered := make(chan struct{})
+	var once sync.Once
+	stuck := &watched{Remote: r.fileRemote(t), before: func(ctx context.Context, _ int) error {
+		once.Do(func() { close(entered) })
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	id := r.submit(t, "a", "version 1")
+	stop := r.run(t, stuck, func(o *gitsync.Options) { o.Drain = 10 * time.Millisecond; o.Lease = time.Hour })
+	<-entered
+	stop()
+	if a := r.state(t, id); a.Git.Pushing || a.Git.Attempts != 0 {
+		t.Errorf("after the end: %+v", a.Git)
+	}
+	r.run(t, r.fileRemote(t), nil)
+	r.awaitState(t, id, "synced")
+}
+
+// A push that takes longer than a lease keeps it.
+func TestHeartbeatKeepsTheLease(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	const lease = 300 * time.Millisecond
+	w := &watched{Remote: r.fileRemote(t), before: func(ctx context.Context, _ int) error {
+		t := time.NewTimer(4 * lease)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+		return context.Cause(ctx)
+	}}
+	id := r.submit(t, "a", "version 1")
+	r.run(t, w, func(o *gitsync.Options) { o.Lease = lease })
+	r.run(t, w, func(o *gitsync.Options) { o.Lease = lease })
+	r.awaitState(t, id, "synced")
+	if n := w.count(); n != 1 {
+		t.Errorf("%d pushes", n)
+	}
+}
+
+// A repository changed by a curator between two pushes keeps the curator's commit in its history.
+func TestForeignCommitStaysInHistory(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.submit(t, "a", "version 1")
+	r.run(t, r.fileRemote(t), nil)
+	r.awaitState(t, id, "synced")
+	theirs := gitlabtest.Commit(t, r.repo(id), map[string]string{"isa.investigation.xlsx": "by hand"})
+	r.submit(t, "a", "version 2")
+	await(t, "the new version is there", func() bool { return r.state(t, id).Git.State == "synced" && r.content(t, id) == "version 2" })
+	if parent := r.git(t, id, "rev-parse", "main^"); parent != theirs {
+		t.Errorf("parent %s, want %s", parent, theirs)
+	}
+}
