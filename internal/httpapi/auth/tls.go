@@ -1,0 +1,204 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// checkEvery is how often the files are looked at; a renewed certificate is in
+// use after at most this time.
+const checkEvery = time.Second
+
+// maxVerified bounds the memory for chains that were found good.
+const maxVerified = 4096
+
+// TLSFiles name what is needed to end TLS in this process.
+type TLSFiles struct {
+	Certificate string // PEM, the server's chain
+	Key         string // PEM
+	ClientCA    string // PEM bundle; empty: client certificates are not asked for
+}
+
+// TLS ends TLS connections with a certificate, key and client CA that may be
+// replaced on disk at any time. A broken replacement is reported and the last
+// good files stay in use.
+type TLS struct {
+	files TLSFiles
+	log   *slog.Logger
+	now   func() time.Time
+
+	mu       sync.Mutex
+	checked  time.Time
+	stamps   [3]stamp // of the last attempt to load, so that a bad file is reported once
+	pair     *tls.Certificate
+	roots    *x509.CertPool
+	verified map[[sha256.Size]byte]time.Time // leaf → moment from which its chain is no longer good
+}
+
+// stamp tells one state of a file from another.
+type stamp struct {
+	modified time.Time
+	size     int64
+}
+
+// LoadTLS reads the files. A nil log is silent.
+func LoadTLS(files TLSFiles, log *slog.Logger) (*TLS, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	t := &TLS{files: files, log: log, now: time.Now}
+	if err := t.load(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// Config gives the configuration for a listener. Client certificates are
+// requested but judged per request, so that a refusal is an HTTP answer and
+// an expiry takes effect on open connections.
+func (t *TLS) Config() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"http/1.1"},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			t.refresh()
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			config := &tls.Config{
+				MinVersion:   tls.VersionTLS12,
+				NextProtos:   []string{"http/1.1"}, // what the drain of a worker is made for
+				Certificates: []tls.Certificate{*t.pair},
+				// A resumed session would keep a key of a replaced certificate in use.
+				SessionTicketsDisabled: true,
+			}
+			if t.roots != nil {
+				config.ClientAuth = tls.RequestClientCert
+				config.ClientCAs = t.roots
+			}
+			return config, nil
+		},
+	}
+}
+
+// load replaces everything or nothing.
+func (t *TLS) load() error {
+	stamps := t.stat()
+	t.mu.Lock()
+	t.stamps = stamps
+	t.mu.Unlock()
+	pair, err := tls.LoadX509KeyPair(t.files.Certificate, t.files.Key)
+	if err != nil {
+		return fmt.Errorf("load server certificate: %w", err)
+	}
+	var roots *x509.CertPool
+	if t.files.ClientCA != "" {
+		pem, err := os.ReadFile(t.files.ClientCA)
+		if err != nil {
+			return fmt.Errorf("load client CA: %w", err)
+		}
+		roots = x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("load client CA: no certificate in %s", t.files.ClientCA)
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pair, t.roots = &pair, roots
+	t.verified = make(map[[sha256.Size]byte]time.Time)
+	return nil
+}
+
+func (t *TLS) stat() (stamps [3]stamp) {
+	for i, name := range []string{t.files.Certificate, t.files.Key, t.files.ClientCA} {
+		if info, err := os.Stat(name); err == nil {
+			stamps[i] = stamp{modified: info.ModTime(), size: info.Size()}
+		}
+	}
+	return stamps
+}
+
+// refresh loads the files again when one of them changed.
+func (t *TLS) refresh() {
+	t.mu.Lock()
+	now := t.now()
+	due := now.Sub(t.checked) >= checkEvery || now.Before(t.checked)
+	if due {
+		t.checked = now
+	}
+	tried := t.stamps
+	t.mu.Unlock()
+	if !due || t.stat() == tried {
+		return
+	}
+	if err := t.load(); err != nil {
+		t.log.Error("changed TLS files are unusable, the old ones stay in use", "error", err)
+		return
+	}
+	t.log.Info("tls files reloaded")
+}
+
+// verify checks the chain of a client certificate against the present client
+// CA. Good chains are remembered until one of their certificates expires.
+func (t *TLS) verify(chain []*x509.Certificate, now time.Time) error {
+	if t == nil {
+		return errNoVerifier
+	}
+	t.refresh()
+	leaf := chain[0]
+	if now.After(leaf.NotAfter) {
+		return errors.New("FAILED:certificate has expired")
+	}
+	key := sha256.Sum256(leaf.Raw)
+	t.mu.Lock()
+	roots := t.roots
+	until, known := t.verified[key]
+	t.mu.Unlock()
+	if known && now.Before(until) {
+		return nil
+	}
+	if roots == nil {
+		return errNoVerifier
+	}
+	until, err := verifyChain(chain, roots, now)
+	if err != nil {
+		return fmt.Errorf("FAILED:%w", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.roots == roots {
+		if len(t.verified) >= maxVerified {
+			clear(t.verified)
+		}
+		t.verified[key] = until
+	}
+	return nil
+}
+
+// verifyChain gives the moment at which the chain ceases to be good.
+func verifyChain(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) (time.Time, error) {
+	intermediates := x509.NewCertPool()
+	for _, cert := range chain[1:] {
+		intermediates.AddCert(cert)
+	}
+	found, err := chain[0].Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: intermediates, CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	until := chain[0].NotAfter
+	for _, cert := range found[0] {
+		if cert.NotAfter.Before(until) {
+			until = cert.NotAfter
+		}
+	}
+	return until, nil
+}

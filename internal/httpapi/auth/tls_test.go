@@ -1,0 +1,285 @@
+package auth_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fairagro/middleware-api/internal/httpapi/auth"
+)
+
+// tlsServer answers with the client's name or the refusal.
+type tlsServer struct {
+	files auth.TLSFiles
+	url   string
+	clock atomic.Int64 // seconds ahead of the real time
+	log   lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func writePEM(tb testing.TB, path string, cert *x509.Certificate, key *ecdsa.PrivateKey) {
+	tb.Helper()
+	text := []byte(pemOf(cert))
+	if key != nil {
+		der, err := x509.MarshalECPrivateKey(key)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		text = pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})
+	}
+	// Written beside and renamed, as certificate managers do.
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (s *tlsServer) write(tb testing.TB, ca *authority, name string) {
+	tb.Helper()
+	cert, key := ca.issue(tb, pkix.Name{CommonName: name}, nil, func(c *x509.Certificate) {
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	})
+	writePEM(tb, s.files.Key, cert, key)
+	writePEM(tb, s.files.Certificate, cert, nil)
+}
+
+func startTLS(tb testing.TB, serverCA, clientCA *authority) *tlsServer {
+	tb.Helper()
+	dir := tb.TempDir()
+	s := &tlsServer{files: auth.TLSFiles{
+		Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), ClientCA: filepath.Join(dir, "ca.pem"),
+	}}
+	s.write(tb, serverCA, "server one")
+	writePEM(tb, s.files.ClientCA, clientCA.cert, nil)
+	log := slog.New(slog.NewTextHandler(&s.log, nil))
+	ended, err := auth.LoadTLS(s.files, log)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	a := newAuthenticator(tb, func(o *auth.Options) {
+		o.TLS, o.OperatorOID = ended, officeOID.String()
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(s.clock.Load()) * time.Second) }
+	})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		client, err := a.Client(r)
+		if err != nil {
+			w.WriteHeader(http.StatusUnauthorized)
+			io.WriteString(w, err.Error())
+			return
+		}
+		io.WriteString(w, client.ID+" "+strings.Join(client.RDIs(), ","))
+		if client.Operator {
+			io.WriteString(w, " operator")
+		}
+	}))
+	server.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	server.Listener = tls.NewListener(server.Listener, ended.Config())
+	server.Start()
+	tb.Cleanup(server.Close)
+	s.url = strings.Replace(server.URL, "http://", "https://", 1)
+	return s
+}
+
+func tlsClient(tb testing.TB, serverCA *authority, cert *x509.Certificate, key *ecdsa.PrivateKey) *http.Client {
+	tb.Helper()
+	roots := x509.NewCertPool()
+	roots.AddCert(serverCA.cert)
+	config := &tls.Config{RootCAs: roots}
+	if cert != nil {
+		pair := tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}
+		// As a client would that does not look at the list of accepted authorities.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	}
+	transport := &http.Transport{TLSClientConfig: config}
+	tb.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+func get(tb testing.TB, client *http.Client, url string) (int, string) {
+	tb.Helper()
+	resp, err := client.Get(url)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+func assertAnswer(tb testing.TB, client *http.Client, url string, status int, text string) {
+	tb.Helper()
+	gotStatus, got := get(tb, client, url)
+	if gotStatus != status || !strings.Contains(got, text) {
+		tb.Fatalf("got %d %q, want %d with %q", gotStatus, got, status, text)
+	}
+}
+
+// eventually waits until done says so.
+func eventually(tb testing.TB, what string, done func() bool) {
+	tb.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-deadline:
+			tb.Fatalf("waited in vain: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// The extension of operators makes one on our own listener only in a certificate
+// that an accepted authority signed and that has not expired.
+func TestOperatorOverTLS(t *testing.T) {
+	t.Parallel()
+	serverCA, clientCA, stranger := newAuthority(t), newAuthority(t), newAuthority(t)
+	s := startTLS(t, serverCA, clientCA)
+	subject := pkix.Name{CommonName: "jane"}
+	good, goodKey := clientCA.issue(t, subject, nil, inOffice)
+	plain, plainKey := clientCA.issue(t, subject, utf8Strings(t, "*"), nil)
+	foreign, foreignKey := stranger.issue(t, subject, nil, inOffice)
+	old, oldKey := clientCA.issue(t, subject, nil, func(c *x509.Certificate) {
+		inOffice(c)
+		c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-time.Hour)
+	})
+	assertAnswer(t, tlsClient(t, serverCA, good, goodKey), s.url, http.StatusOK, "jane  operator")
+	if _, got := get(t, tlsClient(t, serverCA, plain, plainKey), s.url); strings.Contains(got, "operator") {
+		t.Errorf("without the extension: %s", got)
+	}
+	assertAnswer(t, tlsClient(t, serverCA, foreign, foreignKey), s.url, http.StatusUnauthorized, "verification failed: FAILED:")
+	assertAnswer(t, tlsClient(t, serverCA, old, oldKey), s.url, http.StatusUnauthorized, "verification failed: FAILED:certificate has expired")
+}
+
+// Certificates of our own listener: who has a good one gets in, everybody else gets an HTTP answer.
+func TestTLSEndedHere(t *testing.T) {
+	t.Parallel()
+	serverCA, clientCA, stranger := newAuthority(t), newAuthority(t), newAuthority(t)
+	s := startTLS(t, serverCA, clientCA)
+	good, goodKey := clientCA.issue(t, pkix.Name{CommonName: "harvester"}, utf8Strings(t, "edal"), nil)
+	foreign, foreignKey := stranger.issue(t, pkix.Name{CommonName: "harvester"}, utf8Strings(t, "*"), nil)
+	old, oldKey := clientCA.issue(t, pkix.Name{CommonName: "harvester"}, nil, func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-time.Hour)
+	})
+	server, serverKey := clientCA.issue(t, pkix.Name{CommonName: "harvester"}, nil, func(c *x509.Certificate) {
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	})
+	assertAnswer(t, tlsClient(t, serverCA, good, goodKey), s.url, http.StatusOK, "harvester edal")
+	assertAnswer(t, tlsClient(t, serverCA, nil, nil), s.url, http.StatusUnauthorized, "Client certificate required")
+	assertAnswer(t, tlsClient(t, serverCA, foreign, foreignKey), s.url, http.StatusUnauthorized, "verification failed: FAILED:")
+	assertAnswer(t, tlsClient(t, serverCA, old, oldKey), s.url, http.StatusUnauthorized, "verification failed: FAILED:certificate has expired")
+	assertAnswer(t, tlsClient(t, serverCA, server, serverKey), s.url, http.StatusUnauthorized, "verification failed: FAILED:")
+}
+
+// A certificate that expires while its connection is open is refused from then on.
+func TestExpiryOnAnOpenConnection(t *testing.T) {
+	t.Parallel()
+	serverCA, clientCA := newAuthority(t), newAuthority(t)
+	s := startTLS(t, serverCA, clientCA)
+	cert, key := clientCA.issue(t, pkix.Name{CommonName: "harvester"}, nil, nil)
+	client := tlsClient(t, serverCA, cert, key)
+	assertAnswer(t, client, s.url, http.StatusOK, "harvester")
+	s.clock.Store(int64((25 * time.Hour).Seconds()))
+	assertAnswer(t, client, s.url, http.StatusUnauthorized, "certificate has expired")
+}
+
+// New files are used without a restart, broken ones are reported once and change nothing.
+func TestTLSFilesAreReloaded(t *testing.T) {
+	t.Parallel()
+	serverCA, clientCA, nextCA := newAuthority(t), newAuthority(t), newAuthority(t)
+	s := startTLS(t, serverCA, clientCA)
+	first, firstKey := clientCA.issue(t, pkix.Name{CommonName: "first"}, nil, nil)
+	second, secondKey := nextCA.issue(t, pkix.Name{CommonName: "second"}, nil, nil)
+	open := tlsClient(t, serverCA, first, firstKey)
+	assertAnswer(t, open, s.url, http.StatusOK, "first")
+
+	s.write(t, serverCA, "server two")
+	eventually(t, "the new server certificate", func() bool {
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			return false
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].Subject.CommonName == "server two"
+	})
+	writePEM(t, s.files.ClientCA, nextCA.cert, nil)
+	eventually(t, "the new authority on a new connection", func() bool {
+		status, _ := get(t, tlsClient(t, serverCA, second, secondKey), s.url)
+		return status == http.StatusOK
+	})
+	assertAnswer(t, open, s.url, http.StatusUnauthorized, "verification failed: FAILED:")
+
+	if err := os.WriteFile(s.files.ClientCA, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client := tlsClient(t, serverCA, second, secondKey)
+	const complaint = "changed TLS files are unusable"
+	eventually(t, "the complaint about the broken file", func() bool {
+		assertAnswer(t, client, s.url, http.StatusOK, "second")
+		return strings.Contains(s.log.String(), complaint)
+	})
+	if n := strings.Count(s.log.String(), complaint); n != 1 {
+		t.Errorf("got %d complaints, want 1", n)
+	}
+}
+
+// Files that cannot be used are an error when the service starts.
+func TestUnusableTLSFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ca := newAuthority(t)
+	cert, key := ca.issue(t, pkix.Name{CommonName: "s"}, nil, nil)
+	certFile, keyFile, empty := filepath.Join(dir, "c"), filepath.Join(dir, "k"), filepath.Join(dir, "e")
+	writePEM(t, certFile, cert, nil)
+	writePEM(t, keyFile, cert, key)
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, files := range []auth.TLSFiles{
+		{Certificate: certFile, Key: filepath.Join(dir, "missing")},
+		{Certificate: empty, Key: keyFile},
+		{Certificate: certFile, Key: keyFile, ClientCA: empty},
+		{Certificate: certFile, Key: keyFile, ClientCA: filepath.Join(dir, "missing")},
+	} {
+		if _, err := auth.LoadTLS(files, nil); err == nil {
+			t.Errorf("%+v were accepted", files)
+		}
+	}
+}

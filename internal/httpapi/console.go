@@ -1,0 +1,68 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/fairagro/middleware-api/internal/httpapi/auth"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// Visitor is who looks at the console through this interface.
+type Visitor struct {
+	Client auth.Client
+	Actor  store.Actor // for what he does there
+}
+
+// Where the console lives, and its stream.
+const (
+	consolePath = "/console"
+	consoleLive = consolePath + "/live"
+)
+
+// isConsole says whether a path belongs to the console, if there is one here.
+func (a *API) isConsole(path string) bool {
+	return a.options.Console != nil && (path == consolePath || strings.HasPrefix(path, consolePath+"/"))
+}
+
+// console hands a request of somebody with a certificate to the console, which
+// has its own words for errors. Its stream counts among the streams of the API.
+func (a *API) console(c echo.Context) error {
+	w, r := c.Response().Writer.(*writer), c.Request()
+	w.record.Route = consolePath
+	client, err := a.auth.Client(r)
+	if err != nil {
+		return err
+	}
+	w.record.ClientID = client.ID
+	var cancel context.CancelFunc
+	ctx := r.Context()
+	if r.URL.Path == consoleLive {
+		select {
+		case a.streams <- struct{}{}:
+			defer func() { <-a.streams }()
+		default:
+			a.unheard.Add(1)
+			return overloaded()
+		}
+		w.ticket.stream()
+		w.place.end() // who looks at a page does no work that others would have to wait for
+		ctx, cancel = context.WithCancel(ctx)
+		defer context.AfterFunc(a.draining, cancel)()
+	} else {
+		ctx, cancel = context.WithTimeout(ctx, a.options.Timeout)
+	}
+	defer cancel()
+	by := store.Actor{Subject: client.ID, Fingerprint: client.Fingerprint, RequestID: requestID(ctx)}
+	if !client.Named {
+		by.Subject = "anonymous"
+	}
+	a.options.Console(w, r.WithContext(ctx), Visitor{Client: client, Actor: by})
+	if w.record.Status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	return nil
+}

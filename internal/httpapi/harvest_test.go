@@ -1,0 +1,200 @@
+package httpapi_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fairagro/middleware-api/internal/httpapi"
+)
+
+// begin begins a harvest of edal and gives its id.
+func begin(tb testing.TB, s *server, headers ...string) string {
+	tb.Helper()
+	got := s.post(tb, "/v3/harvests", `{"rdi":"edal","expected_datasets":3}`, headers...)
+	if got.status != 200 {
+		tb.Fatalf("begin harvest: %d %s", got.status, got.body)
+	}
+	return member(tb, got.body, "harvest_id")
+}
+
+// harvest is a harvest of edal with masked times; counts are submitted, new, updated, unchanged, missing, errors.
+func harvest(id, status, completed, counts, errors string) string {
+	names := []string{"arcs_submitted", "arcs_new", "arcs_updated", "arcs_unchanged", "arcs_missing", "errors"}
+	out := `{"client_id":null,"message":"","harvest_id":"` + id + `","rdi":"edal","status":"` + status +
+		`","started_at":"<timeZ>","completed_at":` + completed + `,"statistics":{"expected_datasets":3`
+	for i, n := range strings.Fields(counts) {
+		out += `,"` + names[i] + `":` + n
+	}
+	return out + "}" + errors + "}"
+}
+
+func timesMasked(a answer) answer {
+	a.body = timesZulu.ReplaceAllString(a.body, "<timeZ>")
+	return a
+}
+
+// The life of a harvest: what it brings is counted, its end is final, and a closed one takes no ARCs.
+func TestHarvestLife(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, nil)
+	s.post(t, "/v3/arcs", upload("edal", crate("known", "1")))
+	s.post(t, "/v3/arcs", upload("edal", crate("changing", "1")))
+	id := begin(t, s)
+	path := "/v3/harvests/" + id
+	wantAnswer(t, timesMasked(s.get(t, path)), 200, harvest(id, "RUNNING", "null", "0 0 0 0 0 0", ""))
+
+	submit := func(crate string) answer { return s.post(t, path+"/arcs", `{"rdi":7,"arc":`+crate+`}`) }
+	got := submit(crate("new", "1"))
+	got.body = masked(got.body)
+	wantAnswer(t, got, 200, `{"client_id":null,"message":"ARC processed successfully in harvest","arc_id":"`+arcID("new")+`","status":"created",`+
+		`"metadata":{"arc_hash":"<hash>","status":"ACTIVE","first_seen":"<time+00:00Z>","last_seen":"<time+00:00Z>"},`+
+		`"events":[{"timestamp":"<time+00:00Z>","type":"ARC_CREATED","message":"ARC first seen"}]}`)
+	for _, c := range []string{crate("known", "1"), crate("changing", "2"), crate("new", "1")} {
+		if got := submit(c); got.status != 200 || member(t, got.body, "status") != "updated" {
+			t.Fatalf("got %d %s", got.status, got.body)
+		}
+	}
+	const conflict = "ARC 'new' was already submitted in harvest '<id>' with different content."
+	wantAnswer(t, submit(crate("new", "2")), 409, `{"detail":"`+strings.Replace(conflict, "<id>", id, 1)+`"}`)
+	errors := `,"errors":[{"error_type":"duplicate","message":"` + strings.Replace(conflict, "<id>", id, 1) + `","arc_id":"new","timestamp":"<timeZ>"}]`
+	wantAnswer(t, timesMasked(s.send(t, "PATCH", path, `{"status":"RUNNING"}`, "Content-Type", media)), 200,
+		harvest(id, "RUNNING", "null", "3 1 1 1 0 1", errors))
+	wantAnswer(t, timesMasked(s.post(t, path+"/complete", "")), 200, harvest(id, "COMPLETED", `"<timeZ>"`, "3 1 1 1 0 1", errors))
+
+	for _, target := range []string{"RUNNING", "COMPLETED", "FAILED", "CANCELLED"} {
+		wantAnswer(t, s.send(t, "PATCH", path, `{"status":"`+target+`"}`, "Content-Type", media), 409,
+			`{"detail":"Harvest `+id+` cannot transition to `+target+`: current status is COMPLETED"}`)
+	}
+	if got := submit(crate("late", "1")); got.status != 409 {
+		t.Errorf("late ARC: got %d %s", got.status, got.body)
+	}
+	// What happens later does not change the counts.
+	s.post(t, "/v3/arcs", upload("edal", crate("new", "5")))
+	wantAnswer(t, timesMasked(s.get(t, path)), 200, harvest(id, "COMPLETED", `"<timeZ>"`, "3 1 1 1 0 1", errors))
+}
+
+// Cancelling answers with nothing but a status; the harvest stays readable with the time of its end.
+func TestCancelHarvest(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, nil)
+	id := begin(t, s)
+	got := s.send(t, "DELETE", "/v3/harvests/"+id, "")
+	wantAnswer(t, got, 204, "")
+	wantHeader(t, got, "Content-Type", "application/json")
+	wantHeader(t, got, "Content-Length", "")
+	wantAnswer(t, timesMasked(s.get(t, "/v3/harvests/"+id)), 200, harvest(id, "CANCELLED", `"<timeZ>"`, "0 0 0 0 0 0", ""))
+	second := begin(t, s)
+	wantAnswer(t, timesMasked(s.send(t, "PATCH", "/v3/harvests/"+second, `{"status":"FAILED"}`, "Content-Type", media)), 200,
+		harvest(second, "FAILED", `"<timeZ>"`, "0 0 0 0 0 0", ""))
+}
+
+// Two clients and two RDIs: who may see and do what.
+func TestHarvestsOfOthers(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, required)
+	owner, colleague := certHeaders(t, "owner", "edal"), certHeaders(t, "colleague", "edal")
+	stranger := certHeaders(t, "stranger", "bonares")
+	id := begin(t, s, owner...)
+	path := "/v3/harvests/" + id
+	const hidden = `{"detail":"Harvest not found"}`
+	const forbidden = `{"detail":"RDI 'edal' not authorized."}`
+	notYours := `{"detail":"Harvest ` + id + ` does not belong to client colleague"}`
+
+	wantAnswer(t, timesMasked(s.get(t, path, colleague...)), 200, harvest(id, "RUNNING", "null", "0 0 0 0 0 0", ""))
+	wantAnswer(t, s.get(t, path, stranger...), 404, hidden)
+	wantAnswer(t, s.get(t, "/v3/harvests/harvest-nonsense", owner...), 404, hidden)
+	changes := []struct{ method, path, body string }{
+		{"PATCH", path, `{"status":"FAILED"}`}, {"DELETE", path, ""}, {"POST", path + "/complete", ""},
+		{"POST", path + "/arcs", `{"arc":` + crate("x", "1") + `}`},
+	}
+	for _, c := range changes {
+		wantAnswer(t, s.send(t, c.method, c.path, c.body, append(slices.Clone(colleague), "Content-Type", media)...), 403, notYours)
+		wantAnswer(t, s.send(t, c.method, c.path, c.body, append(slices.Clone(stranger), "Content-Type", media)...), 403, forbidden)
+		wantAnswer(t, s.send(t, c.method, strings.Replace(c.path, id, "harvest-nonsense", 1), c.body, append(slices.Clone(owner), "Content-Type", media)...), 404, hidden)
+	}
+	wantAnswer(t, timesMasked(s.get(t, "/v3/harvests", owner...)), 200, "["+harvest(id, "RUNNING", "null", "0 0 0 0 0 0", "")+"]")
+	wantAnswer(t, s.get(t, "/v3/harvests", stranger...), 200, "[]")
+	wantAnswer(t, s.get(t, "/v3/harvests?rdi=edal", stranger...), 403, forbidden)
+	wantAnswer(t, s.get(t, "/v3/harvests?rdi=nope", stranger...), 400, `{"detail":"RDI 'nope' is not recognized."}`)
+
+	anonymous := newServer(t, service, nil)
+	wantAnswer(t, anonymous.send(t, "DELETE", path, ""), 403, `{"detail":"Harvest `+id+` does not belong to client None"}`)
+	fewer := newServer(t, service, func(o *httpapi.Options) { o.KnownRDIs = []string{"bonares"} })
+	wantAnswer(t, fewer.get(t, path), 400, `{"detail":"RDI 'edal' is not recognized."}`)
+}
+
+// Lists are newest first, by status, in pages.
+func TestListHarvests(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, nil)
+	first, second, third := begin(t, s), begin(t, s), begin(t, s)
+	s.send(t, "DELETE", "/v3/harvests/"+second, "")
+	one := func(id, status string) string {
+		completed := "null"
+		if status != "RUNNING" {
+			completed = `"<timeZ>"`
+		}
+		return harvest(id, status, completed, "0 0 0 0 0 0", "")
+	}
+	for query, want := range map[string][]string{
+		"":                                  {one(third, "RUNNING"), one(second, "CANCELLED"), one(first, "RUNNING")},
+		"?rdi=":                             {one(third, "RUNNING"), one(second, "CANCELLED"), one(first, "RUNNING")},
+		"?rdi=edal&limit=1.0&skip=1":        {one(second, "CANCELLED")},
+		"?status=RUNNING&limit=2":           {one(third, "RUNNING"), one(first, "RUNNING")},
+		"?rdi=bonares":                      {},
+		"?rdi=nope&rdi=edal&limit=1&zz=zz%": {one(third, "RUNNING")},
+	} {
+		wantAnswer(t, timesMasked(s.get(t, "/v3/harvests"+query)), 200, "["+strings.Join(want, ",")+"]")
+	}
+}
+
+// Integers of the body may come as numbers without fraction, booleans and texts.
+func TestExpectedDatasets(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, nil)
+	for sent, want := range map[string]string{
+		"null": "null", "2": "2", "2.0": "2", "-5": "-5", "true": "1", `"12"`: "12", `" 1_000 "`: "1000",
+	} {
+		got := s.post(t, "/v3/harvests", `{"rdi":"edal","expected_datasets":`+sent+`}`)
+		if !strings.Contains(got.body, `"expected_datasets":`+want+`,`) {
+			t.Errorf("sent %s: got %d %s", sent, got.status, got.body)
+		}
+	}
+	if got := s.post(t, "/v3/harvests", `{"rdi":"edal"}`); !strings.Contains(got.body, `"expected_datasets":null,`) {
+		t.Errorf("sent nothing: got %s", got.body)
+	}
+}
+
+// A whole harvest marks what it did not bring as missing, unless that is too much of the RDI.
+func TestMissingARCs(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, nil)
+	names := []string{"a", "b", "c", "d", "e", "f"}
+	run := func(bring ...string) answer {
+		path := "/v3/harvests/" + begin(t, s)
+		for _, n := range bring {
+			if got := s.post(t, path+"/arcs", `{"arc":`+crate(n, "1")+`}`); got.status != 200 {
+				t.Fatalf("got %d %s", got.status, got.body)
+			}
+		}
+		return s.post(t, path+"/complete", "")
+	}
+	run(names...)
+	if got := run(names[:5]...); !strings.Contains(got.body, `"arcs_missing":1,`) || member(t, got.body, "message") != "" {
+		t.Errorf("one of six missing: got %s", got.body)
+	}
+	if got := run(names[:2]...); !strings.Contains(got.body, `"arcs_missing":0,`) || !strings.Contains(member(t, got.body, "message"), "none was marked") {
+		t.Errorf("four of six missing: got %s", got.body)
+	}
+	got := s.post(t, "/v3/arcs", upload("edal", crate("f", "1")))
+	if !strings.Contains(got.body, `"status":"ACTIVE"`) || !strings.Contains(got.body, "ARC_RESTORED") || !strings.Contains(got.body, "ARC_MARKED_MISSING") {
+		t.Errorf("seen again: got %s", got.body)
+	}
+}

@@ -1,0 +1,407 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairagro/middleware-api/internal/httpapi"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// push plays the synchroniser for one ARC that is due: it claims and records.
+func push(tb testing.TB, db *store.Store, commit string) {
+	tb.Helper()
+	claims, err := db.ClaimDue(tb.Context(), store.ClaimRequest{Remote: "test", Holder: "test", Lease: time.Minute, Limit: 1})
+	if err != nil || len(claims) != 1 {
+		tb.Fatalf("claim: %d, %v", len(claims), err)
+	}
+	if _, err := db.Load(tb.Context(), claims[0]); err != nil {
+		tb.Fatal(err)
+	}
+	if err := db.RecordPush(tb.Context(), claims[0], store.Pushed{Commit: commit}); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// The state of an ARC can be read by anyone authorised, and by nobody else.
+func TestReadARC(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, required)
+	edal, bonares := certHeaders(t, "a", "edal"), certHeaders(t, "b", "bonares")
+	s.post(t, "/v3/arcs", upload("edal", crate("DS", "Größe")), edal...)
+	id := arcID("DS")
+	view := `{"arc_id":"` + id + `","rdi":"edal","identifier":"DS","name":"Größe","description":"","metadata":{"arc_hash":"<hash>","status":"ACTIVE",` +
+		`"first_seen":"<timeZ>","last_seen":"<timeZ>","last_changed":"<timeZ>","missing_since":null,"version":1,"size":<n>,"first_harvest_id":null,` +
+		`"last_harvest_id":null,"last_changed_harvest_id":null},"git":{"state":"due","commit":null,"pushed_at":null,"pushed_hash":null,"pushed_version":null,` +
+		`"pushing":false,"attempts":0,"next_attempt":"<timeZ>","last_error":null}`
+	const event = `{"id":1,"timestamp":"<timeZ>","type":"ARC_CREATED","message":"ARC first seen","harvest_id":null}`
+	mask := func(a answer) answer {
+		a.body = masked(a.body)
+		a.body = strings.Replace(a.body, fmt.Sprintf(`"size":%d`, len(crate("DS", "Größe"))), `"size":<n>`, 1)
+		return a
+	}
+	wantAnswer(t, mask(s.get(t, "/v3/arcs/"+id, edal...)), 200, view+`,"events":[`+event+`]}`)
+	wantAnswer(t, mask(s.get(t, "/v3/arcs", edal...)), 200, `{"arcs":[`+view+`}],"next":null}`)
+	wantAnswer(t, mask(s.get(t, "/v3/arcs/"+id+"/events", edal...)), 200, `{"events":[`+event+`],"next":null}`)
+	wantAnswer(t, s.get(t, "/v3/arcs/"+id+"/events?after=1", edal...), 200, `{"events":[],"next":null}`)
+
+	content := s.get(t, "/v3/arcs/"+id+"/content", edal...)
+	wantAnswer(t, content, 200, crate("DS", "Größe"))
+	wantHeader(t, content, "Content-Type", "application/ld+json")
+	again := s.get(t, "/v3/arcs/"+id+"/content", append([]string{"If-None-Match", content.header.Get("ETag")}, edal...)...)
+	wantAnswer(t, again, 304, "")
+
+	report := s.get(t, "/v3/arcs/"+id+"/report", edal...)
+	if report.status != 200 || !strings.HasPrefix(report.body, `{"valid":true,"arc_id":"`+id+`","identifier":"DS","arc_hash":"`) {
+		t.Errorf("report: got %d %s", report.status, report.body)
+	}
+	sync := s.send(t, "POST", "/v3/arcs/"+id+"/sync", "", edal...)
+	if sync.status != 202 || !strings.Contains(sync.body, `"git":{"state":"due"`) {
+		t.Errorf("sync: got %d %s", sync.status, sync.body)
+	}
+
+	const hidden = `{"detail":"There is no such ARC."}`
+	for _, path := range []string{"", "/content", "/events", "/report"} {
+		wantAnswer(t, s.get(t, "/v3/arcs/"+id+path, bonares...), 404, hidden)
+		wantAnswer(t, s.get(t, "/v3/arcs/nonsense"+path, edal...), 404, hidden)
+		wantAnswer(t, s.get(t, "/v3/arcs/"+id+path), 401, `{"detail":"Client certificate required"}`)
+	}
+	wantAnswer(t, s.send(t, "POST", "/v3/arcs/"+id+"/sync", "", bonares...), 404, hidden)
+	wantAnswer(t, s.get(t, "/v3/arcs", bonares...), 200, `{"arcs":[],"next":null}`)
+	wantAnswer(t, s.get(t, "/v3/arcs?rdi=edal", bonares...), 403, `{"detail":"RDI 'edal' not authorized."}`)
+}
+
+// Lists of ARCs are filtered and come in pages.
+func TestListARCs(t *testing.T) {
+	t.Parallel()
+	service, db := newService(t)
+	s := newServer(t, service, nil)
+	id := begin(t, s)
+	for i := range 5 {
+		s.post(t, "/v3/harvests/"+id+"/arcs", `{"arc":`+crate(fmt.Sprint("arc", i), "Title")+`}`)
+	}
+	s.post(t, "/v3/arcs", upload("bonares", crate("other", "Title")))
+	push(t, db, "c0ffee")
+	names := func(query string) (found []string, next string) {
+		got := s.get(t, "/v3/arcs?"+query)
+		var page struct {
+			ARCs []struct{ Identifier string }
+			Next string
+		}
+		if err := json.Unmarshal([]byte(got.body), &page); err != nil || got.status != 200 {
+			t.Fatalf("%s: got %d %s", query, got.status, got.body)
+		}
+		for _, a := range page.ARCs {
+			found = append(found, a.Identifier)
+		}
+		return found, page.Next
+	}
+	for query, want := range map[string]int{
+		"": 6, "rdi=edal": 5, "rdi=bonares": 1, "git_state=due": 5, "git_state=synced": 1, "git_state=parked": 0, "lifecycle=ACTIVE": 6,
+		"lifecycle=MISSING": 0, "harvest_id=" + id: 5, "text=ARC3": 1, "text=title&rdi=edal": 5, "text=nothing": 0, "harvest_id=" + id + "&text=arc1": 1,
+	} {
+		if got, _ := names(query); len(got) != want {
+			t.Errorf("%q: got %q, want %d", query, got, want)
+		}
+	}
+	seen, next := names("limit=4")
+	rest, end := names("limit=4&after=" + next)
+	if len(seen) != 4 || len(rest) != 2 || end != "" {
+		t.Errorf("pages: got %q, %q, then %q", seen, rest, end)
+	}
+	for _, query := range []string{"after=x", "limit=0", "git_state=x", "lifecycle=x", "text=%00", "text=%ff"} {
+		if got := s.get(t, "/v3/arcs?"+query); got.status != 422 {
+			t.Errorf("%q: got %d %s", query, got.status, got.body)
+		}
+	}
+	wantAnswer(t, s.get(t, "/v3/arcs?harvest_id=x"), 404, `{"detail":"Harvest not found"}`)
+}
+
+// Who prefers to wait hears that the ARC is in git; who would wait too long, that it is not.
+func TestPreferWait(t *testing.T) {
+	t.Parallel()
+	service, db := newService(t)
+	s := newServer(t, service, nil)
+	done := make(chan answer)
+	go func() {
+		done <- s.post(t, "/v1/arcs", `{"rdi":"edal","arcs":[`+crate("A", "1")+`]}`, "Prefer", "respond-async, wait=20")
+	}()
+	eventually(t, "a due ARC", func() bool {
+		list, _, err := db.ARCs(t.Context(), store.ARCFilter{Limit: 1, State: store.Due})
+		return err == nil && len(list) == 1
+	})
+	push(t, db, "c0ffee")
+	got := <-done
+	wantHeader(t, got, "Preference-Applied", "wait=20")
+	if got.status != 201 || member(t, got.body, "status") != "SUCCESS" {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	got = s.post(t, "/v1/arcs", `{"rdi":"edal","arcs":[`+crate("B", "1")+`]}`, "Prefer", "wait=1")
+	if got.status != 201 || member(t, got.body, "status") != "processing" {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+}
+
+// The diff tells what a harvester has to send; the unchanged ones count as seen.
+func TestDiff(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, nil)
+	hash := func(name, title string) string {
+		return member(t, s.post(t, "/v3/arcs", upload("edal", crate(name, title))).body, "metadata", "arc_hash")
+	}
+	same, old := hash("same", "1"), hash("changed", "1")
+	hash("changed", "2")
+	id := begin(t, s)
+	pair := func(name, hash string) string { return `{"identifier":"` + name + `","arc_hash":"` + hash + `"}` }
+	body := `{"arcs":[` + pair("same", same) + "," + pair("changed", old) + "," + pair("new", old) + "]}"
+	entry := func(name, status string) string {
+		return `{"identifier":"` + name + `","arc_id":"` + arcID(name) + `","status":"` + status + `"}`
+	}
+	wantAnswer(t, s.post(t, "/v3/harvests/"+id+"/diff", body), 200, `{"harvest_id":"`+id+`","new":1,"changed":1,"unchanged":1,"conflict":0,"arcs":[`+
+		entry("same", "unchanged")+","+entry("changed", "changed")+","+entry("new", "new")+"]}")
+	if h := s.get(t, "/v3/harvests/"+id).body; !strings.Contains(h, `"arcs_submitted":1,"arcs_new":0,"arcs_updated":0,"arcs_unchanged":1`) {
+		t.Errorf("got %s", h)
+	}
+	for _, bad := range []string{`{}`, `{"arcs":[{"identifier":"x"}]}`, `{"arcs":[` + pair("x", "ABC") + `]}`, `{"arcs":[7]}`} {
+		if got := s.post(t, "/v3/harvests/"+id+"/diff", bad); got.status != 422 {
+			t.Errorf("%s: got %d %s", bad, got.status, got.body)
+		}
+	}
+	if got := s.post(t, "/v3/harvests/x/diff", body); got.status != 404 {
+		t.Errorf("got %d", got.status)
+	}
+}
+
+// Validation tells everything that is wrong, by the code of the push, and stores nothing.
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	service, db := newService(t)
+	s := newServer(t, service, nil)
+	strict := newServer(t, service, func(o *httpapi.Options) { o.Strict = true })
+	type report struct {
+		Valid      bool
+		ARCID      string `json:"arc_id"`
+		Identifier string
+		Errors     int
+		Findings   []store.Finding
+	}
+	read := func(got answer) report {
+		var r report
+		if err := json.Unmarshal([]byte(got.body), &r); err != nil || got.status != 200 {
+			t.Fatalf("got %d %s", got.status, got.body)
+		}
+		return r
+	}
+	good := read(s.post(t, "/v3/arcs/validate", `{"arc":`+crate("x", "y")+`}`))
+	if !good.Valid || good.Errors != 0 || good.Identifier != "x" || good.ARCID != "" {
+		t.Errorf("good crate: got %+v", good)
+	}
+	id := begin(t, s)
+	for _, path := range []string{"/v3/arcs/validate", "/v3/arcs?validate=only", "/v3/harvests/" + id + "/arcs?validate=only"} {
+		bad := read(s.post(t, path, upload("edal", `{"@context":"https://w3id.org/ro/crate/1.1/context","zz":1,"@graph":[{"@id":"./","@type":"Dataset"},{"@id":7}]}`)))
+		if bad.Valid || bad.Errors < 2 || bad.Findings[0].Pointer != "/zz" || bad.Findings[0].Owner != "rdi" || bad.Findings[0].Remedy == "" {
+			t.Errorf("%s: got %+v", path, bad)
+		}
+		if got := read(s.post(t, path, upload("edal", crate("x", "")))); !got.Valid {
+			t.Errorf("%s: got %+v", path, got)
+		}
+	}
+	assertStored(t, db, 0)
+	if got := s.post(t, "/v3/arcs?validate=no", upload("edal", crate("x", ""))); got.status != 422 {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	for _, bad := range []string{``, `[]`, `{}`, `{"arc":1}`, `{"rdi":1,"arc":{}}`} {
+		if got := s.post(t, "/v3/arcs/validate", bad); got.status != 422 {
+			t.Errorf("%s: got %d %s", bad, got.status, got.body)
+		}
+	}
+
+	// Accepted by the payload rules, but no ARC: stored unless the operator is strict.
+	doomed := `{"@context":"https://w3id.org/ro/crate/1.1/context","@graph":[{"@id":"./","@type":"Dataset","identifier":"doomed"},{"@id":7}]}`
+	for _, refusal := range []answer{
+		strict.post(t, "/v3/arcs", upload("edal", doomed)), strict.post(t, "/v2/arcs", upload("edal", doomed)),
+		strict.post(t, "/v1/arcs", `{"rdi":"edal","arcs":[`+doomed+`]}`), strict.post(t, "/v3/harvests/"+id+"/arcs", `{"arc":`+doomed+`}`),
+	} {
+		if refusal.status != 422 {
+			t.Errorf("strict: got %d %s", refusal.status, refusal.body)
+		}
+	}
+	assertStored(t, db, 0)
+	if got := s.post(t, "/v3/arcs", upload("edal", doomed)); got.status != 200 {
+		t.Errorf("lenient: got %d %s", got.status, got.body)
+	}
+	if got := read(s.get(t, "/v3/arcs/"+arcID("doomed")+"/report")); got.Valid || got.Errors == 0 {
+		t.Errorf("report: got %+v", got)
+	}
+	if got := s.get(t, "/v3/harvests/"+id).body; !strings.Contains(got, `"errors":1}`) {
+		t.Errorf("harvest: got %s", got)
+	}
+}
+
+// sseEvent is one event that a client read.
+type sseEvent struct{ id, name, data string }
+
+// events opens the stream of a harvest and gives a function that reads the next event.
+func events(tb testing.TB, s *server, id string, headers ...string) (next func() (sseEvent, bool), stop func()) {
+	tb.Helper()
+	r, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, s.URL+"/v3/harvests/"+id+"/events", nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := s.Client().Transport.RoundTrip(r)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { resp.Body.Close() })
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
+		tb.Fatalf("got %d %s", resp.StatusCode, resp.Header)
+	}
+	lines := bufio.NewScanner(resp.Body)
+	return func() (e sseEvent, ok bool) {
+		for lines.Scan() {
+			name, value, _ := strings.Cut(lines.Text(), ": ")
+			switch name {
+			case "id":
+				e.id = value
+			case "event":
+				e.name = value
+			case "data":
+				e.data = value
+			case "":
+				if e.name != "" {
+					return e, true
+				}
+			}
+		}
+		return e, false
+	}, func() { resp.Body.Close() }
+}
+
+// The progress of a harvest is a stream; who comes back with the last id has missed nothing.
+func TestHarvestProgress(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, nil)
+	id := begin(t, s)
+	submit := func(name string) {
+		s.post(t, "/v3/harvests/"+id+"/arcs", `{"arc":`+crate(name, "")+`}`)
+	}
+	// wait reads up to the next event of an ARC.
+	wait := func(next func() (sseEvent, bool), name string) sseEvent {
+		t.Helper()
+		for {
+			e, ok := next()
+			if !ok {
+				t.Fatalf("the stream ended before %s", name)
+			}
+			if e.name == "harvest" {
+				continue
+			}
+			if !strings.Contains(e.data, arcID(name)) || e.name != "ARC_CREATED" {
+				t.Fatalf("got %+v, want the creation of %s", e, name)
+			}
+			return e
+		}
+	}
+	submit("a")
+	next, stop := events(t, s, id)
+	first := wait(next, "a")
+	submit("b")
+	wait(next, "b")
+	stop()
+	submit("c")
+	next, stop = events(t, s, id, "Last-Event-ID", first.id)
+	wait(next, "b")
+	wait(next, "c")
+	s.post(t, "/v3/harvests/"+id+"/complete", "")
+	for {
+		e, ok := next()
+		if !ok {
+			t.Fatal("the stream ended before the harvest's end was told")
+		}
+		if e.name == "harvest" && strings.Contains(e.data, "COMPLETED") {
+			break
+		}
+	}
+	stop()
+	next, _ = events(t, s, id)
+	s.api.Drain()
+	for {
+		if _, ok := next(); !ok {
+			return
+		}
+	}
+}
+
+// The receipt has every outcome, in the form the reader likes.
+func TestReceipt(t *testing.T) {
+	t.Parallel()
+	service, db := newService(t)
+	s := newServer(t, service, nil)
+	for _, n := range []string{"gone", "=1+1", "b", "c", "d", "e"} {
+		s.post(t, "/v3/arcs", upload("edal", crate(n, "<b>")))
+	}
+	id := begin(t, s)
+	path := "/v3/harvests/" + id
+	for _, n := range []string{"=1+1", "b", "c", "d", "e", "new"} {
+		s.post(t, path+"/arcs", `{"arc":`+crate(n, "<b>")+`}`)
+	}
+	s.post(t, path+"/arcs", `{"arc":{}}`)
+	s.post(t, path+"/complete", "")
+	for range 7 {
+		push(t, db, "c0ffee")
+	}
+	var receipt struct {
+		Harvest struct{ Status string }
+		ARCs    []struct {
+			Identifier, Outcome, Commit string
+			InGit                       bool `json:"in_git"`
+		}
+		Refused []struct{ Code, Message string }
+	}
+	got := s.get(t, path+"/receipt")
+	if err := json.Unmarshal([]byte(got.body), &receipt); err != nil {
+		t.Fatalf("%v in %s", err, got.body)
+	}
+	outcomes := map[string]string{}
+	for _, a := range receipt.ARCs {
+		outcomes[a.Identifier] = a.Outcome
+		if a.Commit != "c0ffee" || !a.InGit {
+			t.Errorf("got %+v", a)
+		}
+	}
+	if receipt.Harvest.Status != "COMPLETED" || len(outcomes) != 7 || outcomes["gone"] != "missing" || outcomes["new"] != "new" ||
+		outcomes["b"] != "unchanged" || len(receipt.Refused) != 1 {
+		t.Errorf("got %+v", receipt)
+	}
+	table := s.send(t, "GET", path+"/receipt", "", "Accept", "text/csv")
+	wantHeader(t, table, "Content-Type", "text/csv; charset=utf-8")
+	if strings.Count(table.body, id) != 8 || !strings.Contains(table.body, ",'=1+1,") || !strings.Contains(table.body, ",refused,") {
+		t.Errorf("got %s", table.body)
+	}
+	page := s.send(t, "GET", path+"/receipt", "", "Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")
+	wantHeader(t, page, "Content-Type", "text/html; charset=utf-8")
+	if !strings.Contains(page.body, "&lt;b&gt;") || strings.Contains(page.body, "<b>") || !strings.Contains(page.header.Get("Content-Security-Policy"), "default-src 'none'") {
+		t.Errorf("got %s", page.body)
+	}
+	if got := s.send(t, "GET", path+"/receipt", "", "Accept", "image/png"); got.status != 406 {
+		t.Errorf("got %d", got.status)
+	}
+	arcs := s.get(t, path+"/arcs?limit=5")
+	if member(t, arcs.body, "next") == "" || strings.Count(arcs.body, `"outcome"`) != 5 {
+		t.Errorf("got %s", arcs.body)
+	}
+	if rest := s.get(t, path+"/arcs?after="+member(t, arcs.body, "next")); strings.Count(rest.body, `"outcome"`) != 2 || !strings.Contains(rest.body, `"next":null`) {
+		t.Errorf("got %s", rest.body)
+	}
+}
