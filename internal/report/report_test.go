@@ -1,0 +1,449 @@
+package report_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/report"
+	"github.com/fairagro/middleware-api/internal/rocrate"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+func open(tb testing.TB) *store.Store {
+	tb.Helper()
+	s, err := store.Open(tb.Context(), store.Options{DSN: pgtest.DSN(tb)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.Close)
+	return s
+}
+
+// submit stores an ARC, so that it is due.
+func submit(tb testing.TB, s *store.Store, rdi, identifier string) store.ID {
+	tb.Helper()
+	id := store.ID(rocrate.Identity(identifier, rdi))
+	_, err := s.Submit(tb.Context(), &store.Submission{
+		ID: id, RDI: rdi, Identifier: identifier, Name: "Soil of " + identifier, Hash: store.Hash(id), Size: 2,
+		Content: func() []byte { return store.Compress([]byte("{}")) },
+		Actor:   store.Actor{Subject: "CN=harvester", RequestID: "request-1"},
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return id
+}
+
+// push claims everything that is due and records what each ends with.
+func push(tb testing.TB, s *store.Store, outcome func(c *store.Claim) *store.Failure) {
+	tb.Helper()
+	ctx := tb.Context()
+	claims, err := s.ClaimDue(ctx, store.ClaimRequest{Holder: "test", Limit: 100, Lease: time.Minute, Remote: "git"})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, c := range claims {
+		if _, err := s.Load(ctx, c); err != nil {
+			tb.Fatal(err)
+		}
+		if f := outcome(c); f != nil {
+			err = s.RecordFailure(ctx, c, *f)
+		} else {
+			err = s.RecordPush(ctx, c, store.Pushed{Commit: "c0ffee" + c.ID.String()[:4]})
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+var (
+	refused = store.Failure{
+		Class: store.Refused, Code: "hook_declined", Text: "A hook declined the push.\x1b[31m", Owner: fault.OwnerDataHUB,
+		Remedy: "Ask the administrators to allow it", Park: true,
+	}
+	passing = store.Failure{
+		Class: store.Transient, Code: "remote_timeout", Text: "The git server took too long.", Owner: fault.OwnerNobody, Delay: time.Hour,
+	}
+)
+
+func text(tb testing.TB, r interface{ Write(io.Writer) error }) string {
+	tb.Helper()
+	var b bytes.Buffer
+	if err := r.Write(&b); err != nil {
+		tb.Fatal(err)
+	}
+	out := b.String()
+	if strings.ContainsAny(out, "\x1b\r") {
+		tb.Errorf("text of others steers the terminal:\n%q", out)
+	}
+	return out
+}
+
+func has(tb testing.TB, out string, wants ...string) {
+	tb.Helper()
+	flat := strings.Join(strings.Fields(out), " ")
+	for _, want := range wants {
+		if !strings.Contains(flat, want) {
+			tb.Errorf("lacks %q:\n%s", want, out)
+		}
+	}
+}
+
+// beat lets a synchroniser on a host give a sign of life.
+func beat(tb testing.TB, s *store.Store, host string) {
+	tb.Helper()
+	if err := s.Beat(tb.Context(), store.Synchroniser{Holder: host + "/1", Host: host, Remote: "git", Pushing: 2}); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Nothing to do is green, with exit status 0.
+func TestStatusIsGreenWhenEverythingIsInGit(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	submit(t, s, "edal", "A1")
+	push(t, s, func(*store.Claim) *store.Failure { return nil })
+	status := report.CollectStatus(t.Context(), s, report.StatusOptions{})
+	if status.Light != report.Green || status.Light.ExitCode() != 0 || len(status.Reasons) > 0 {
+		t.Errorf("light %s because of %v", status.Light, status.Reasons)
+	}
+	has(t, text(t, status), "green: everything is fine", "edal 1 0 0 0 -")
+}
+
+// What fails or waits for somebody is counted by RDI, with the light and the
+// command that goes with it.
+func TestStatusTellsOfTrouble(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	beat(t, s, "host-a")
+	for i := range 3 {
+		submit(t, s, "edal", fmt.Sprintf("A%d", i))
+	}
+	submit(t, s, "bonares", "B")
+	push(t, s, func(c *store.Claim) *store.Failure {
+		switch c.Identifier {
+		case "A0":
+			return &refused
+		case "A1":
+			return &passing
+		}
+		return nil
+	})
+	submit(t, s, "edal", "A9")
+	now := time.Now()
+	for _, c := range []struct {
+		at     time.Time
+		want   report.Light
+		reason string
+	}{
+		{now, report.Yellow, "1 ARC cannot be pushed until somebody does something."},
+		{now.Add(30 * time.Minute), report.Yellow, "The oldest ARC that is not in git yet waits for 30 min"},
+		{now.Add(2 * time.Hour), report.Red, "The oldest ARC that is not in git yet waits for 2 h"},
+	} {
+		status := report.CollectStatus(t.Context(), s, report.StatusOptions{Now: c.at})
+		if status.Light != c.want {
+			t.Errorf("light %s, want %s, because of %v", status.Light, c.want, status.Reasons)
+		}
+		has(t, text(t, status), c.reason, "-> middleware-api causes", "bonares 1 0 0 0 -", "edal 4 1 1 1 ")
+	}
+}
+
+// A paused git store is red and says since when, why, who and how; one that
+// was paused by hand is yellow and says how to go on.
+func TestStatusTellsOfPausedStores(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	beat(t, s, "host-a")
+	submit(t, s, "edal", "A")
+	why := &fault.Error{Code: "token_rejected", Text: "The git server does not accept the access token.", Owner: fault.OwnerOperator, Remedy: "Create a new token"}
+	if err := s.PauseRemote(t.Context(), "git", why, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	status := report.CollectStatus(t.Context(), s, report.StatusOptions{Now: time.Now().Add(90 * time.Second)})
+	if status.Light != report.Red || status.Light.ExitCode() != 2 {
+		t.Errorf("light %s", status.Light)
+	}
+	has(t, text(t, status), `The git store "git" is paused since 1 min 30 s: The git server does not accept the access token.`,
+		"-> Create a new token", "paused since 1 min 30 s, code token_rejected, for the operator to mend; next probe now")
+
+	if err := s.HoldRemote(t.Context(), "git", "maintenance", store.Actor{Subject: "root"}); err != nil {
+		t.Fatal(err)
+	}
+	status = report.CollectStatus(t.Context(), s, report.StatusOptions{})
+	if status.Light != report.Yellow {
+		t.Errorf("light %s, want yellow for a pause by hand", status.Light)
+	}
+	has(t, text(t, status), "was paused by hand", "maintenance", "-> middleware-api resume git")
+}
+
+// Without a database the status is red and names the remedy instead of failing.
+func TestStatusWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	s, err := store.Open(t.Context(), store.Options{DSN: "postgres:///x?host=" + t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	status := report.CollectStatus(t.Context(), s, report.StatusOptions{})
+	if status.Light != report.Red || status.Database.OK {
+		t.Errorf("got %+v", status)
+	}
+	has(t, text(t, status), "The database cannot be reached", "systemctl status postgresql")
+}
+
+// Recent harvests are shown with their counts.
+func TestStatusShowsHarvests(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	expected := int64(7)
+	h, err := s.BeginHarvest(t.Context(), "edal", nil, &expected, store.Actor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := report.CollectStatus(t.Context(), s, report.StatusOptions{RDIs: []string{"edal", "edal"}})
+	if len(status.Harvests) != 1 {
+		t.Fatalf("%d harvests, want 1", len(status.Harvests))
+	}
+	has(t, text(t, status), h.ID.String()+" edal RUNNING just now 0 of 7 0 0 0 0")
+}
+
+// Causes are grouped by code, with owner, remedy and what to type.
+func TestCauses(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	causes, err := report.CollectCauses(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := text(t, causes); out != "Nothing is failing.\n" || causes.Light() != report.Green {
+		t.Errorf("got %q", out)
+	}
+	for _, identifier := range []string{"A0", "A1", "B"} {
+		submit(t, s, "edal", identifier)
+	}
+	push(t, s, func(c *store.Claim) *store.Failure {
+		if c.Identifier == "B" {
+			return &passing
+		}
+		return &refused
+	})
+	if causes, err = report.CollectCauses(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	out := text(t, causes)
+	has(t, out, "hook_declined: 2 ARCs, since 0 s, waiting for somebody what: A hook declined the push.",
+		"who: the administrators of the git server how: Ask the administrators to allow it type: middleware-api explain ",
+		"type: middleware-api resync ", "remote_timeout: 1 ARC, since 0 s, tried again by itself")
+	if causes.Light() != report.Yellow {
+		t.Errorf("light %s", causes.Light())
+	}
+	var decoded struct{ Causes []map[string]any }
+	var b bytes.Buffer
+	if err := report.WriteJSON(&b, causes); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b.Bytes(), &decoded); err != nil || len(decoded.Causes) != 2 || decoded.Causes[0]["owner"] != "datahub" {
+		t.Errorf("JSON %s, %v", b.String(), err)
+	}
+}
+
+// The story of an ARC says where it stands, who has to do what, and how it
+// came there.
+func TestStory(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	story := func(id store.ID) string {
+		t.Helper()
+		story, err := report.CollectStory(t.Context(), s, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text(t, story)
+	}
+	a, b, c := submit(t, s, "edal", "A"), submit(t, s, "edal", "B"), submit(t, s, "edal", "C")
+	has(t, story(a), "ARC "+a.String()+" edal/A (Soil of A) active, 2 bytes, git state due", "Version 1 waits to be pushed since 0 s. It was never in git before.",
+		"ARC_CREATED", "by CN=harvester", "request request-1", "more: journalctl ARC_ID="+a.String())
+	push(t, s, func(claim *store.Claim) *store.Failure {
+		switch claim.ID {
+		case b:
+			return &refused
+		case c:
+			return &passing
+		}
+		return nil
+	})
+	has(t, story(a), "Version 1, the newest, is in git: commit c0ffee"+a.String()[:4]+", pushed just now.", "GIT_PUSH_SUCCESS")
+	has(t, story(b), "is not in git, and trying again would not help: A hook declined the push.", "who: the administrators of the git server",
+		"how: Ask the administrators", "then: middleware-api resync "+b.String(), "GIT_PUSH_FAILED")
+	has(t, story(c), "1 attempt failed, the last just now: The git server took too long. The next attempt is in ")
+
+	why := &fault.Error{Code: "token_rejected", Text: "No token.", Owner: fault.OwnerOperator, Remedy: "Create one"}
+	if err := s.PauseRemote(t.Context(), "git", why, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	has(t, story(c), `the git store "git" is paused since 0 s: No token.`, "who: the operator how: Create one")
+	has(t, story(a), "the newest, is in git")
+
+	findings := []store.Finding{{Code: "x", Severity: store.SeverityWarning, Pointer: "/@graph/3", Text: "An assay without a name.", Remedy: "Name it"}}
+	if err := s.SetReport(t.Context(), b, store.Hash(b), findings); err != nil {
+		t.Fatal(err)
+	}
+	has(t, story(b), "1 finding in the newest content", `warning at "/@graph/3": An assay without a name. -> Name it`)
+
+	if _, err := report.CollectStory(t.Context(), s, store.ID{1}); fault.CodeOf(err) != fault.ARCNotFound {
+		t.Errorf("an unknown ARC: %v", err)
+	}
+}
+
+// A person may name an ARC by id, as RDI/IDENTIFIER, or by a part of a name
+// that only one has.
+func TestFindARC(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	a, b := submit(t, s, "edal", "wheat/2026"), submit(t, s, "edal", "barley")
+	for text, want := range map[string]store.ID{
+		a.String(): a, strings.ToUpper(b.String()): b, "edal/wheat/2026": a, "barl": b, "Soil of barley": b,
+	} {
+		if got, err := report.FindARC(t.Context(), s, text); err != nil || got != want {
+			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
+		}
+	}
+	for text, want := range map[string]fault.Code{"": fault.ARCNotFound, "oats": fault.ARCNotFound, "Soil": fault.ARCAmbiguous} {
+		if _, err := report.FindARC(t.Context(), s, text); fault.CodeOf(err) != want {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// A bundle holds every file and none of the secrets, known or not.
+func TestBundleIsRedacted(t *testing.T) {
+	t.Parallel()
+	const known, word = "kn0wn-s3cret", "pa55word"
+	leaks := strings.Join([]string{
+		"token " + known, "postgres://u:" + word + "@h/d", "password = '" + word + "'", `"password": "` + word + `"`, "PRIVATE-TOKEN: " + word,
+		"Authorization: Bearer " + word, "found glpat-" + word + word + word, "https://oauth2:" + word + "@git.example.org/x",
+		"-----BEGIN RSA PRIVATE KEY-----\n" + word + "\n-----END RSA PRIVATE KEY-----", "-----BEGIN%20CERTIFICATE-----" + word,
+	}, "\n")
+	var b bytes.Buffer
+	at := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	err := report.Bundle(&b, at, []report.BundleFile{{Name: "journal.txt", Data: []byte("kept: ARC 12 pushed\n" + leaks)}, {Name: "status.json", Data: []byte("{}")}}, known, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	zip, err := gzip.NewReader(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive := tar.NewReader(zip)
+	var names []string
+	for header, err := archive.Next(); !errors.Is(err, io.EOF); header, err = archive.Next() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, header.Name)
+		data, err := io.ReadAll(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(data), known) || strings.Contains(string(data), word) {
+			t.Errorf("%s holds a secret:\n%s", header.Name, data)
+		}
+		if header.Name == "middleware-api-20260301-100000/journal.txt" && !strings.HasPrefix(string(data), "kept: ARC 12 pushed\n") {
+			t.Errorf("%s lost what is no secret:\n%s", header.Name, data)
+		}
+	}
+	if len(names) != 2 {
+		t.Errorf("files %q", names)
+	}
+}
+
+func verdicts(tb testing.TB, check report.Check) string {
+	tb.Helper()
+	doctor := report.Examine(tb.Context(), "1.2.3", []report.Check{check})
+	return text(tb, doctor)
+}
+
+// The doctor finds a fit database fit, and an empty one not.
+func TestDoctorLooksAtTheDatabase(t *testing.T) {
+	t.Parallel()
+	has(t, verdicts(t, report.CheckDatabase(open(t))), "ok database: PostgreSQL 1", "ok database: the schema has version", "Everything is as it should be.")
+	empty, err := store.Open(t.Context(), store.Options{DSN: pgtest.Empty(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer empty.Close()
+	has(t, verdicts(t, report.CheckDatabase(empty)), "failed database: the schema has version 0, this program needs", "-> middleware-api migrate", "Something has to be mended.")
+}
+
+// Certificates are reported by the days they have left, secrets by who can
+// read them, listeners by whether they answer.
+func TestDoctorLooksAtFilesAndSockets(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	now := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+	for days, want := range map[int]string{
+		-1: "has expired on 2026-05-31", 3: "failed certificates: CN=test", 20: "warning certificates: CN=test", 90: "is valid for 90 days",
+	} {
+		path := filepath.Join(dir, fmt.Sprintf("%d.pem", days))
+		certificate(t, path, now.AddDate(0, 0, days))
+		has(t, verdicts(t, report.CheckCertificates(now, path)), want)
+	}
+	has(t, verdicts(t, report.CheckCertificates(now, filepath.Join(dir, "none.pem"))), "cannot be read: no such file or directory")
+
+	private, public := filepath.Join(dir, "private"), filepath.Join(dir, "public")
+	for path, mode := range map[string]os.FileMode{private: 0o600, public: 0o644} {
+		if err := os.WriteFile(path, []byte("x"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	has(t, verdicts(t, report.CheckSecretFiles(private, public, filepath.Join(dir, "none"))),
+		"ok secrets: "+private+" is private", "failed secrets: "+public+" can be read by others (mode 0644) -> chmod 0600 "+public)
+
+	has(t, verdicts(t, report.CheckListeners("unix:"+filepath.Join(dir, "none"))), "failed listeners: nobody listens on unix:")
+	has(t, verdicts(t, report.CheckDisk(filepath.Join(dir, "not", "there", "yet"))), "disk: "+dir, "free, ")
+	has(t, verdicts(t, report.CheckRemote("git.example.org", func(ctx context.Context) error {
+		return &fault.Error{Code: "token_rejected", Text: "No token.", Remedy: "Create one", Cause: errors.New("401")}
+	})), "failed git store: No token. (401) -> Create one")
+	has(t, verdicts(t, report.CheckConfiguration("/etc/c", errors.New("c:1: a\nc:2: b"), []string{"c:3: old"})),
+		"failed configuration: c:1: a", "failed configuration: c:2: b", "warning configuration: c:3: old")
+}
+
+// certificate writes a certificate that ends at the given time.
+func certificate(tb testing.TB, path string, end time.Time) {
+	tb.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: end.AddDate(-1, 0, 0), NotAfter: end,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+}
