@@ -1,0 +1,154 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// childTask is a child process that works without sockets.
+func childTask(c childOptions) int {
+	err := RunTask(context.Background(), TaskOptions{
+		Ready: func(context.Context) error {
+			if c.DatabaseFile == "" {
+				return nil
+			}
+			_, err := os.Stat(c.DatabaseFile)
+			return err
+		},
+		Run: func(ctx context.Context) error {
+			fmt.Fprintln(os.Stderr, "task runs")
+			switch c.Task {
+			case "fail":
+				return errors.New("the work went wrong")
+			case "hang":
+				<-make(chan struct{})
+			}
+			<-ctx.Done()
+			fmt.Fprintln(os.Stderr, "task hands back")
+			return ctx.Err()
+		},
+		Alive: func(context.Context) error {
+			if c.StallFile != "" {
+				if _, err := os.Stat(c.StallFile); err == nil {
+					return errors.New("claiming for 5m0s")
+				}
+			}
+			return nil
+		},
+		Status:     func() string { return "7 ARCs due" },
+		DrainLimit: c.DrainLimit,
+		MaxAge:     c.Recycling.MaxAge,
+		Logger:     childLogger(),
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// A task is announced as ready, shows its status, hands back what it holds on
+// SIGTERM and ends with status 0.
+func TestTaskHandsBack(t *testing.T) {
+	t.Parallel()
+	m := &manager{tb: t, runtime: t.TempDir()}
+	p := m.start(childOptions{Task: "wait"}).ready()
+	p.until("work", func() bool { return strings.Contains(p.logText(), "task runs") })
+	if p.count("7 ARCs due") == 0 {
+		t.Errorf("no status in %q", p.allNotes())
+	}
+	p.signal(syscall.SIGTERM)
+	if status := p.wait(); status != 0 {
+		t.Errorf("exit status %d, want 0", status)
+	}
+	if p.count("STOPPING=1") != 1 || !strings.Contains(p.logText(), "task hands back") {
+		t.Errorf("notes %q", p.allNotes())
+	}
+}
+
+// The watchdog of a task gets its beat while the task says that it lives, and
+// none any more when it does not; the stacks are left behind.
+func TestWatchdogOfATask(t *testing.T) {
+	t.Parallel()
+	m := &manager{tb: t, runtime: t.TempDir()}
+	stall := filepath.Join(t.TempDir(), "stall")
+	p := m.start(childOptions{Task: "wait", StallFile: stall}, withWatchdog(300*time.Millisecond)).ready()
+	p.until("two beats", func() bool { return p.count("WATCHDOG=1") >= 2 })
+	if err := os.WriteFile(stall, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.until("a complaint", func() bool { return strings.Contains(p.logText(), "claiming for 5m0s") })
+	beats := p.count("WATCHDOG=1")
+	p.until("three complaints", func() bool { return strings.Count(p.logText(), "claiming for 5m0s") >= 3 })
+	if n := p.count("WATCHDOG=1"); n != beats {
+		t.Errorf("%d more beats from a task that hangs", n-beats)
+	}
+	p.signal(syscall.SIGABRT)
+	p.wait()
+	if !strings.Contains(p.logText(), "childTask") {
+		t.Error("the stack dump does not show the task")
+	}
+}
+
+// A database that goes away while a worker serves is told once, with the status
+// line until it is back, and that it is back as well.
+func TestDatabaseGoesAwayAndReturns(t *testing.T) {
+	t.Parallel()
+	m := newManager(t)
+	database := filepath.Join(t.TempDir(), "database")
+	if err := os.WriteFile(database, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := m.start(childOptions{DatabaseFile: database}).ready()
+	if err := os.Remove(database); err != nil {
+		t.Fatal(err)
+	}
+	p.until("the status line", func() bool { return p.count("STATUS=serving without a database (stat ") > 0 })
+	if err := os.WriteFile(database, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.until("the return", func() bool { return strings.Contains(p.logText(), "database answers") })
+	p.until("the usual status line", func() bool {
+		notes := p.allNotes()
+		return strings.Contains(notes[len(notes)-1], "STATUS=serving: ")
+	})
+	if n := strings.Count(p.logText(), "database does not answer"); n != 1 {
+		t.Errorf("said %d times that the database is away, want once", n)
+	}
+}
+
+// A task that fails ends the process with its error; one that does not end is
+// left at the limit; one that is old ends by itself.
+func TestTaskEnds(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		options childOptions
+		stop    bool
+		status  int
+		log     string
+	}{
+		"fails":     {options: childOptions{Task: "fail"}, status: 1, log: "the work went wrong"},
+		"hangs":     {options: childOptions{Task: "hang", DrainLimit: 300_000_000}, stop: true, status: 1, log: ErrUnfinished.Error()},
+		"grows old": {options: childOptions{Task: "wait", Recycling: Recycling{MaxAge: 100_000_000}}, status: 0, log: "recycling: age of"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := &manager{tb: t, runtime: t.TempDir()}
+			p := m.start(c.options)
+			if c.stop {
+				p.until("work", func() bool { return strings.Contains(p.logText(), "task runs") })
+				p.signal(syscall.SIGTERM)
+			}
+			if status := p.wait(); status != c.status || !strings.Contains(p.logText(), c.log) {
+				t.Errorf("status %d, want %d with %q in the log", status, c.status, c.log)
+			}
+		})
+	}
+}
