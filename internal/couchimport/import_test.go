@@ -1,0 +1,350 @@
+package couchimport_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/fairagro/middleware-api/internal/couchimport"
+	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/rocrate"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// childEnv names the database for a test binary that was started to be killed;
+// its one argument is the export.
+const childEnv = "COUCHIMPORT_DSN"
+
+func TestMain(m *testing.M) {
+	if dsn := os.Getenv(childEnv); dsn != "" {
+		os.Exit(child(dsn, os.Args[len(os.Args)-1]))
+	}
+	os.Exit(m.Run())
+}
+
+func child(dsn, path string) int {
+	st, err := store.Open(context.Background(), store.Options{DSN: dsn})
+	if err == nil {
+		var f *os.File
+		if f, err = os.Open(path); err == nil { //nolint:gosec // a file of the test
+			_, err = couchimport.Run(context.Background(), st, f, couchimport.Options{})
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// patience is the deadline of everything that tests wait for.
+const patience = time.Minute
+
+func open(tb testing.TB, dsn string) *store.Store {
+	tb.Helper()
+	st, err := store.Open(tb.Context(), store.Options{DSN: dsn})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(st.Close)
+	return st
+}
+
+// at is a moment of the old service.
+func at(minute int) string {
+	return time.Date(2025, 5, 1, 0, minute, 0, 123456000, time.UTC).Format("2006-01-02T15:04:05.000000Z")
+}
+
+func crate(identifier, name string) string {
+	return fmt.Sprintf(`{"@context":"x","@graph":[{"@id":"./","identifier":%q,"name":%q,"datePublished":"2025-05-01"}]}`, identifier, name)
+}
+
+// hashOf is the content hash as the old service recorded it.
+func hashOf(tb testing.TB, document string) string {
+	tb.Helper()
+	p, err := rocrate.Scan([]byte(document))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return store.Hash(p.Hash).String()
+}
+
+func idOf(identifier string) store.ID { return store.ID(rocrate.Identity(identifier, "edal")) }
+
+const harvestID = "harvest-6f1c2a4e-8f0b-4c1e-9d57-2a86a1b5c9f3"
+
+// arcDocument gives an ARC as CouchDB kept it, changed in minute 1 and pushed in
+// minute 2.
+func arcDocument(tb testing.TB, identifier string) string {
+	tb.Helper()
+	content := crate(identifier, "Barley")
+	return fmt.Sprintf(`{"_id":"arc_%s","_rev":"3-ab","doc_type":"arc","schema_version":1,"rdi":"edal","arc_content":%s,"metadata":{`+
+		`"arc_hash":%q,"status":"ACTIVE","first_seen":%q,"last_seen":%q,"last_changed":%q,"first_harvest_id":%q,"last_harvest_id":%q,`+
+		`"events":[{"timestamp":%q,"type":"ARC_CREATED","message":"ARC first seen","harvest_id":%q,"metadata":{}},`+
+		`{"timestamp":%q,"type":"GIT_PUSH_SUCCESS","message":"Successfully synchronized to GitLab","metadata":{}}],"git":{"status":"PENDING"}}}`,
+		idOf(identifier), content, hashOf(tb, content), at(0), at(9), at(1), harvestID, harvestID, at(1), harvestID, at(2))
+}
+
+const harvestDocument = `{"_id":"` + harvestID + `","_rev":"2-cd","type":"harvest","rdi":"edal","client_id":"harvester","started_at":"2025-05-01T00:00:00Z",` +
+	`"completed_at":"2025-05-01T00:10:00.5Z","status":"COMPLETED","statistics":{"expected_datasets":7,"arcs_submitted":6,"arcs_new":3,"arcs_updated":2,"arcs_unchanged":1,"arcs_missing":0,"errors":0}}`
+
+// load imports an export and gives the summary and the problems.
+func load(tb testing.TB, st *store.Store, export string, o couchimport.Options) (*couchimport.Summary, []couchimport.Problem) {
+	tb.Helper()
+	var problems []couchimport.Problem
+	o.Problem = func(p couchimport.Problem) { problems = append(problems, p) }
+	sum, err := couchimport.Run(tb.Context(), st, strings.NewReader(export), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return sum, problems
+}
+
+// An ARC comes with its content, times and log, a harvest with its counts, and a
+// second run changes nothing.
+func TestEverythingOfADocumentArrives(t *testing.T) {
+	t.Parallel()
+	st := open(t, pgtest.DSN(t))
+	export := arcDocument(t, "A1") + "\n" + harvestDocument + "\n"
+	first, problems := load(t, st, export, couchimport.Options{Actor: store.Actor{Subject: "local user root"}})
+	if len(problems) > 0 || first.ARCs.Imported != 1 || first.Harvests.Imported != 1 || first.Proven != 1 || first.Pushed != 1 {
+		t.Fatalf("%+v, %v", first, problems)
+	}
+	a, err := st.ARC(t.Context(), idOf("A1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := store.ARC{
+		ID: idOf("A1"), RDI: "edal", Identifier: "A1", Name: "Barley", Hash: a.Hash, Size: int64(len(crate("A1", "Barley"))), Version: 1, Lifecycle: store.Active,
+		FirstSeen: moment(0), LastChanged: moment(1), LastSeen: moment(9), FirstHarvest: uuid.MustParse(harvestID[8:]), LastHarvest: uuid.MustParse(harvestID[8:]),
+	}
+	got := a
+	got.Git = store.Git{}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if a.Hash.String() != hashOf(t, crate("A1", "Barley")) || !a.Git.PushedAt.Equal(moment(2)) {
+		t.Errorf("got %+v", a)
+	}
+	content, err := st.Content(t.Context(), a.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := content.Document(); err != nil || string(text) != crate("A1", "Barley") {
+		t.Errorf("%v, %s", err, text)
+	}
+	events, err := st.Events(t.Context(), a.ID)
+	if err != nil || len(events) != 2 || events[0].Type != store.EventCreated || !events[1].At.Equal(moment(2)) {
+		t.Errorf("%v, %+v", err, events)
+	}
+	h, err := st.Harvest(t.Context(), uuid.MustParse(harvestID[8:]))
+	if err != nil || h.Statistics != (store.Statistics{New: 3, Updated: 2, Unchanged: 1}) || *h.Expected != 7 || *h.ClientID != "harvester" || h.Status != store.Completed {
+		t.Errorf("%v, %+v", err, h)
+	}
+	again, problems := load(t, st, export, couchimport.Options{})
+	if len(problems) > 0 || again.ARCs.There != 1 || again.Harvests.There != 1 || again.ARCs.Imported+again.Harvests.Imported != 0 || again.Proven != 1 {
+		t.Errorf("second run: %+v, %v", again, problems)
+	}
+	if after, err := st.ARC(t.Context(), a.ID); err != nil || cmp.Diff(a, after) != "" {
+		t.Errorf("the second run has changed the ARC: %v, %s", err, cmp.Diff(a, after))
+	}
+}
+
+func moment(minute int) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, at(minute))
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// The answer of _all_docs is an export too, also compressed.
+func TestRowsOfAllDocsAndGzip(t *testing.T) {
+	t.Parallel()
+	st := open(t, pgtest.DSN(t))
+	row := func(id, doc string) string {
+		return fmt.Sprintf(`{"id":%q,"key":%q,"value":{"rev":"1-a"},"doc":%s}`, id, id, doc)
+	}
+	export := `{"total_rows":4,"offset":0,"rows":[` + "\r\n" +
+		row("_design/x", `{"_id":"_design/x","language":"query"}`) + ",\r\n" +
+		row("arc_1", arcDocument(t, "A1")) + ",\r\n" +
+		row("task_status_1", `{"_id":"task_status_1","status":"SUCCESS","result":{"client_id":"x"}}`) + ",\r\n" +
+		row(harvestID, harvestDocument) + "\r\n]}\r\n"
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	if _, err := w.Write([]byte(export)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"plain": export, "gzip": zipped.String()} {
+		sum, problems := load(t, st, text, couchimport.Options{})
+		if len(problems) > 0 || sum.Lines != 4 || sum.ARCs.Read != 1 || sum.Harvests.Read != 1 || sum.Tasks != 1 || sum.Others != 1 || sum.Proven != 1 {
+			t.Errorf("%s: %+v, %v", name, sum, problems)
+		}
+	}
+}
+
+// A line that cannot be used is reported with its number and its reason; the
+// others are imported all the same.
+func TestBadLinesAreReportedAndPassedOver(t *testing.T) {
+	t.Parallel()
+	st := open(t, pgtest.DSN(t))
+	good := arcDocument(t, "A1")
+	export := strings.Join([]string{
+		good,
+		`{"_id":"arc_1","rdi":"edal"`, // cut off
+		strings.Replace(arcDocument(t, "A2"), idOf("A2").String(), idOf("A3").String(), 1),
+		strings.Replace(arcDocument(t, "A4"), `"identifier":"A4"`, `"identifier":""`, 1),
+		`{"id":"x","key":"x","error":"not_found"}`,
+		strings.Replace(harvestDocument, "COMPLETED", "DONE", 1),
+		`{"_id":"something else"}`,
+		strings.Replace(arcDocument(t, "A5"), `"arc_hash":"`, `"arc_hash":"0`, 1),
+		strings.Replace(arcDocument(t, "A6"), at(0), "yesterday", 1),
+		strings.NewReplacer(`"identifier":"A7"`, `"identifier":"A7\u0000"`, idOf("A7").String(), idOf("A7\x00").String()).Replace(arcDocument(t, "A7")),
+		arcDocument(t, "A8"),
+	}, "\n")
+	sum, problems := load(t, st, export, couchimport.Options{Workers: 1})
+	want := map[int]string{
+		2: "cut off", 3: "has the id " + idOf("A2").String(), 4: "no crate that would be accepted", 5: "not_found",
+		6: `status "DONE" is unknown`, 7: "no document of the old service", 8: "is not that of the content", 9: `"yesterday" is no time`, 10: "The database cannot hold this value.",
+	}
+	for _, p := range problems {
+		if p.Line == 10 && p.Imported {
+			continue // its hash is not as recorded either
+		}
+		text, ok := want[p.Line]
+		if !ok || !strings.Contains(p.Text, text) || p.Imported != (p.Line == 8) {
+			t.Errorf("unexpected: %+v", p)
+		}
+		delete(want, p.Line)
+	}
+	if len(want) > 0 {
+		t.Errorf("not reported: %v", want)
+	}
+	if sum.ARCs.Imported != 3 || sum.Proven != 3 || sum.HashDiffers != 2 || sum.Bad() != 8 || sum.NotProven() != 0 {
+		t.Errorf("%+v", sum)
+	}
+	for name := range map[string]bool{"A1": true, "A5": true, "A8": true} {
+		if _, err := st.ARC(t.Context(), idOf(name)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A dry run tells the same counts and stores nothing.
+func TestDryRunStoresNothing(t *testing.T) {
+	t.Parallel()
+	st := open(t, pgtest.DSN(t))
+	load(t, st, arcDocument(t, "A1"), couchimport.Options{})
+	sum, _ := load(t, st, arcDocument(t, "A1")+"\n"+arcDocument(t, "A2")+"\n"+harvestDocument, couchimport.Options{DryRun: true})
+	if sum.ARCs.Imported != 1 || sum.ARCs.There != 1 || sum.Harvests.Imported != 1 {
+		t.Errorf("%+v", sum)
+	}
+	if rdis, err := st.HarvestRDIs(t.Context()); err != nil || len(rdis) > 0 {
+		t.Errorf("%v, a harvest was stored: %v", err, rdis)
+	}
+	if _, err := st.ARC(t.Context(), idOf("A2")); err == nil {
+		t.Error("an ARC was stored")
+	}
+}
+
+// What has been uploaded since is kept and told of.
+func TestNewerContentIsKept(t *testing.T) {
+	t.Parallel()
+	st := open(t, pgtest.DSN(t))
+	newer := crate("A1", "Oats")
+	p, err := rocrate.Scan([]byte(newer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Submit(t.Context(), &store.Submission{
+		ID: idOf("A1"), RDI: "edal", Identifier: "A1", Hash: p.Hash, Size: int64(len(newer)), Content: func() []byte { return store.Compress([]byte(newer)) },
+	}); err != nil {
+		t.Fatal(err)
+	}
+	sum, _ := load(t, st, arcDocument(t, "A1"), couchimport.Options{})
+	if sum.Newer != 1 || sum.ARCs.There != 1 || sum.NotProven() != 0 {
+		t.Errorf("%+v", sum)
+	}
+	if a, err := st.ARC(t.Context(), idOf("A1")); err != nil || a.Hash != store.Hash(p.Hash) {
+		t.Errorf("%v, %+v", err, a)
+	}
+}
+
+// An import of 10,000 documents that is killed in the middle goes on where it
+// was, and in the end every content has the hash of the export.
+func TestKilledImportGoesOn(t *testing.T) {
+	t.Parallel()
+	const documents = 10_000
+	dsn := pgtest.DSN(t)
+	st := open(t, dsn)
+	path := filepath.Join(t.TempDir(), "export.ndjson")
+	var export bytes.Buffer
+	for i := range documents {
+		export.WriteString(arcDocument(t, fmt.Sprintf("A%d", i)))
+		export.WriteByte('\n')
+	}
+	if err := os.WriteFile(path, export.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], path) //nolint:gosec // the test itself
+	cmd.Env = append(os.Environ(), childEnv+"="+dsn)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); count(t, st) < documents/4; <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatal("the import does not begin")
+		}
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	before := count(t, st)
+	if before >= documents {
+		t.Fatalf("the import was over before it was killed: %d", before)
+	}
+	f, err := os.Open(path) //nolint:gosec // a file of the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	sum, err := couchimport.Run(t.Context(), st, f, couchimport.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What was under way when it was killed may have been committed since.
+	there := sum.ARCs.There
+	want := couchimport.Summary{Lines: documents, ARCs: couchimport.Kind{Read: documents, Imported: documents - there, There: there}, Proven: documents, Pushed: documents - there}
+	if diff := cmp.Diff(want, *sum); diff != "" || there < before {
+		t.Errorf("%d were there: %s", before, diff)
+	}
+	if n := count(t, st); n != documents {
+		t.Errorf("%d ARCs in the database", n)
+	}
+}
+
+func count(tb testing.TB, st *store.Store) (n int64) {
+	tb.Helper()
+	totals, err := st.Totals(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, t := range totals {
+		n += t.Count
+	}
+	return n
+}
