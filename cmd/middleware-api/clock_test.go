@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/testenv/wallclock"
+)
+
+func TestMain(m *testing.M) {
+	wallclock.Main()
+	os.Exit(m.Run())
+}
+
+// clockPatience is the deadline of everything that is waited for.
+const clockPatience = 60 * time.Second
+
+// served is a running service whose clock the test sets.
+type served struct {
+	tb    testing.TB
+	url   string
+	clock *wallclock.Clock
+	log   lockedBuffer
+	beats lockedBuffer // one line per message to the service manager
+	ended chan struct{}
+}
+
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) count(words string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Count(b.text.String(), words)
+}
+
+// startServed runs worker and synchroniser in one process, with a watchdog.
+func startServed(tb testing.TB, dsn string) *served {
+	tb.Helper()
+	dir := tb.TempDir()
+	program := filepath.Join(dir, "middleware-api")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		tb.Fatalf("build: %v\n%s", err, out)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	address := l.Addr().String()
+	_ = l.Close()
+	repositories := filepath.Join(dir, "arcs")
+	if err := os.Mkdir(repositories, 0o700); err != nil {
+		tb.Fatal(err)
+	}
+	config := write(tb, "config.yaml", fmt.Sprintf("listen: [%q]\nknown_rdis: [edal]\nrequire_client_cert: false\n"+
+		"database: {url: %q}\ngit_repo: {url: %q, group: arcs}\nworker: {max_age: 1h, timeout: 20s}\nadmin: {directory: %q}\n",
+		address, dsn, "file://"+repositories, dir))
+	if got := invoke(tb, "", "migrate", "--config", config); got.code != exitOK {
+		tb.Fatalf("migrate: %s", got.err)
+	}
+	s := &served{tb: tb, url: "http://" + address, ended: make(chan struct{})}
+	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = notify.Close() })
+	go func() { _, _ = io.Copy(&s.beats, notify) }()
+	cmd, clock := wallclock.Command(tb, program, "serve", "--with-sync", "--config", config)
+	s.clock = clock
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+filepath.Join(dir, "notify"), "WATCHDOG_USEC=1500000")
+	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	go func() { _ = cmd.Wait(); close(s.ended) }()
+	tb.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		<-s.ended
+		if tb.Failed() {
+			tb.Logf("log:\n%s", s.log.text.String())
+		}
+	})
+	return s
+}
+
+// until waits for a condition, while the process lives.
+func (s *served) until(what string, ok func() bool) {
+	s.tb.Helper()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for limit := time.Now().Add(clockPatience); !ok(); {
+		select {
+		case <-s.ended:
+			s.tb.Fatalf("the process ended before %s", what)
+		case <-look.C:
+		}
+		if time.Now().After(limit) {
+			s.tb.Fatalf("no %s within %s", what, clockPatience)
+		}
+	}
+}
+
+func (s *served) get(path string) (status int, body string) {
+	resp, err := http.Get(s.url + path)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text)
+}
+
+// clockUpload is a request with an ARC.
+func clockUpload(identifier string) string {
+	return fmt.Sprintf(`{"rdi": "edal", "arc": {"@context": "https://w3id.org/ro/crate/1.2/context", "@graph": [
+		{"@id": "ro-crate-metadata.json", "@type": "CreativeWork", "conformsTo": {"@id": "https://w3id.org/ro/crate/1.2"}, "about": {"@id": "./"}},
+		{"@id": "./", "@type": "Dataset", "additionalType": "Investigation", "identifier": %q, "name": "Name of %[1]s"}]}}`, identifier)
+}
+
+// arrives uploads an ARC and waits for it to be in git.
+func (s *served) arrives(body io.Reader) {
+	s.tb.Helper()
+	resp, err := http.Post(s.url+"/v3/arcs", "application/json", body)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var arc struct {
+		ID string `json:"arc_id"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&arc); err != nil || resp.StatusCode/100 != 2 {
+		s.tb.Fatalf("upload: %s (%v)", resp.Status, err)
+	}
+	s.until("ARC in git", func() bool {
+		_, body := s.get("/v3/arcs/" + arc.ID)
+		return strings.Contains(strings.ReplaceAll(body, " ", ""), `"state":"synced"`)
+	})
+}
+
+// Setting the clock of the machine, by a month in either direction, disturbs
+// nothing: the watchdog gets its beat, requests under way are completed, leases
+// are taken and given back, nobody recycles early, a refusal names a sensible
+// time, and one line tells of the clock.
+func TestClockIsSet(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t, pgtest.Options{Fast: true})
+	s := startServed(t, cluster.DSN())
+	s.until("readiness", func() bool { status, _ := s.get("/v3/readiness"); return status == http.StatusOK })
+	s.arrives(strings.NewReader(clockUpload("before")))
+	const month = 30 * 24 * time.Hour
+	for n, ahead := range []time.Duration{month, -month, 0} {
+		// A request that the change of the clock finds half read.
+		text := clockUpload(fmt.Sprint("slow-", n))
+		reader, writer := io.Pipe()
+		begun, sent := make(chan struct{}), make(chan struct{})
+		go func() {
+			_, _ = io.WriteString(writer, text[:100])
+			close(begun)
+			<-sent
+			_, _ = io.WriteString(writer, text[100:])
+			_ = writer.Close()
+		}()
+		var slow sync.WaitGroup
+		slow.Go(func() { s.arrives(reader) })
+		<-begun
+		told, beats := s.log.count("the clock of this machine was set"), s.beats.count("WATCHDOG=1")
+		s.clock.Set(ahead)
+		s.arrives(strings.NewReader(clockUpload(fmt.Sprint("after-", n))))
+		s.until("word of the clock", func() bool { return s.log.count("the clock of this machine was set") == told+1 })
+		s.until("four beats", func() bool { return s.beats.count("WATCHDOG=1") >= beats+4 })
+		close(sent)
+		slow.Wait()
+	}
+	s.clock.Set(-month)
+	cluster.Stop()
+	s.until("a refusal", func() bool {
+		resp, err := http.Post(s.url+"/v3/arcs", "application/json", strings.NewReader(clockUpload("refused")))
+		if err != nil {
+			return false
+		}
+		defer func() { _ = resp.Body.Close() }()
+		after, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+		return resp.StatusCode == http.StatusServiceUnavailable && err == nil && after >= 1 && after <= 60
+	})
+	s.until("word of the outage", func() bool { return s.log.count("request failed") > 0 })
+	cluster.Restart()
+	s.until("readiness", func() bool { status, _ := s.get("/v3/readiness"); return status == http.StatusOK })
+	s.arrives(strings.NewReader(clockUpload("again")))
+	if n := s.log.count("health check failed") + s.log.count("recycling") + s.beats.count("STOPPING=1"); n != 0 {
+		t.Errorf("%d lines of trouble", n)
+	}
+}
