@@ -1,0 +1,325 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/apitest"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/datagen"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
+	"github.com/fairagro/middleware-api/internal/testenv"
+)
+
+// filled gives the URL of a database with a few datasets, of which one cannot be
+// converted if bad is set.
+func filled(tb testing.TB, bad bool) string {
+	tb.Helper()
+	c, err := pgx.ParseConfig(pgtest.Empty(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	url := fmt.Sprintf("postgresql://%s@/%s?host=%s", c.User, c.Database, c.Host)
+	change := func(n int, d *source.Dataset) {
+		if bad && n == 1 {
+			d.Investigation[source.InvestigationTitle] = source.Value{}
+		}
+	}
+	if err := datagen.Load(tb.Context(), url, datagen.Shape{Investigations: 3, Studies: 1, Assays: 1, Cells: 5}, datagen.Options{Change: change}); err != nil {
+		tb.Fatal(err)
+	}
+	return url
+}
+
+// configured writes a configuration and gives its path.
+func configured(tb testing.TB, connection, api, more string) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "config.yaml")
+	text := fmt.Sprintf("connection_string: %q\nrdi: demo\nrdi_url: https://rdi.example.org\nstate_dir: %q\napi_client:\n  api_url: %s\n  max_retries: 0\n%s",
+		connection, tb.TempDir(), api, more)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// invoke runs a command line.
+func invoke(tb testing.TB, args ...string) (code int, out, err string) {
+	tb.Helper()
+	var o, e bytes.Buffer
+	code = run(tb.Context(), args, streams{out: &o, err: &e})
+	return code, o.String(), e.String()
+}
+
+// The exit status says what happened, for scripts and for systemd.
+func TestExitStatus(t *testing.T) {
+	t.Parallel()
+	good, bad := filled(t, false), filled(t, true)
+	api, denying := apitest.New(t), apitest.New(t)
+	denying.Fault = func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	}
+	cutting := apitest.New(t)
+	cutting.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/arcs") {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
+	const nowhere = "http://127.0.0.1:1"
+	for name, c := range map[string]struct {
+		args []string
+		want int
+	}{
+		"done":                    {[]string{"run", "-c", configured(t, good, api.URL, "")}, 0},
+		"without a command":       {[]string{"-c", configured(t, good, api.URL, "")}, 0},
+		"partly":                  {[]string{"run", "-c", configured(t, bad, api.URL, "")}, 3},
+		"dry run needs no API":    {[]string{"run", "--dry-run", "-c", justDatabase(t, good)}, 0},
+		"nor does a folder":       {[]string{"run", "--out", t.TempDir(), "-c", justDatabase(t, good)}, 0},
+		"but an upload does":      {[]string{"run", "-c", justDatabase(t, good)}, 78},
+		"unknown dataset":         {[]string{"run", "--dry-run", "--only", "DS-0000000", "--only", "none", "-c", justDatabase(t, good)}, 3},
+		"API is down for a run":   {[]string{"run", "-c", configured(t, good, nowhere, "")}, 69},
+		"unknown RDI":             {[]string{"run", "-c", renamed(t, configured(t, good, api.URL, ""))}, 77},
+		"unknown flag":            {[]string{"run", "--nonsense"}, 64},
+		"flags that contradict":   {[]string{"run", "--resume", "--limit", "1"}, 64},
+		"unknown dialect":         {[]string{"init", "dbase"}, 64},
+		"views are missing":       {[]string{"run", "-c", configured(t, emptyDatabase(t), api.URL, "")}, 65},
+		"check, views missing":    {[]string{"check", "-c", configured(t, emptyDatabase(t), api.URL, "")}, 65},
+		"database is down":        {[]string{"run", "-c", configured(t, "postgresql://u@127.0.0.1:1/x", api.URL, "")}, 69},
+		"API is down":             {[]string{"check", "-c", configured(t, good, nowhere, "")}, 69},
+		"cut off":                 {[]string{"run", "-c", configured(t, good, cutting.URL, "")}, 75},
+		"denied":                  {[]string{"run", "-c", configured(t, good, denying.URL, "")}, 77},
+		"no configuration":        {[]string{"run", "-c", filepath.Join(t.TempDir(), "none.yaml")}, 78},
+		"wrong configuration":     {[]string{"run", "-c", configured(t, "sqlite:///x", api.URL, "")}, 78},
+		"certificate is missing":  {[]string{"run", "-c", configured(t, good, api.URL, "  client_cert_path: /nowhere\n")}, 78},
+		"everything is all right": {[]string{"check", "-c", configured(t, good, api.URL, "")}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, out, text := invoke(t, c.args...)
+			if code != c.want {
+				t.Errorf("%v: status %d, want %d\n%s%s", c.args, code, c.want, out, text)
+			}
+		})
+	}
+}
+
+// justDatabase writes a configuration that names the database and nothing else.
+func justDatabase(tb testing.TB, connection string) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, fmt.Appendf(nil, "connection_string: %q\n", connection), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// renamed gives the configuration another RDI.
+func renamed(tb testing.TB, path string) string {
+	tb.Helper()
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, bytes.ReplaceAll(data, []byte("rdi: demo"), []byte("rdi: other")), 0o600)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// With a collector configured the run and its requests are spans of one trace, and
+// the API is told which.
+func TestSpans(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var sent []byte
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		sent = append(sent, body...)
+	}))
+	defer collector.Close()
+	api := apitest.New(t)
+	parents := map[string]bool{}
+	api.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		trace, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Traceparent"), "00-"), "-")
+		parents[trace] = true
+		return false
+	}
+	code, _, text := invoke(t, "run", "-c", configured(t, filled(t, false), api.URL, "otel:\n  endpoint: "+collector.URL+"\n"))
+	mu.Lock()
+	defer mu.Unlock()
+	if code != 0 || len(parents) != 1 || parents[""] {
+		t.Errorf("status %d, traces %v\n%s", code, parents, text)
+	}
+	for _, name := range []string{"sql_to_arc", "sql_to_arc.main.run_conversion", "sql_to_arc.main.process_investigations", "sql_to_arc.main.upload_batch"} {
+		if !bytes.Contains(sent, []byte(name)) {
+			t.Errorf("no span %s among %d bytes", name, len(sent))
+		}
+	}
+}
+
+func emptyDatabase(tb testing.TB) string {
+	tb.Helper()
+	c, err := pgx.ParseConfig(pgtest.Empty(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return fmt.Sprintf("postgresql://%s@/%s?host=%s", c.User, c.Database, c.Host)
+}
+
+// The report goes to standard output for programs, or to the file that is named;
+// people get a summary.
+func TestReport(t *testing.T) {
+	t.Parallel()
+	api := apitest.New(t)
+	file := filepath.Join(t.TempDir(), "report.json")
+	config := configured(t, filled(t, true), api.URL, "")
+	_, out, text := invoke(t, "run", "-c", config)
+	_, quiet, _ := invoke(t, "run", "-c", config, "--report", file)
+	written, err := os.ReadFile(file)
+	if err != nil || quiet != "" {
+		t.Fatalf("%v, standard output: %s", err, quiet)
+	}
+	for _, report := range []string{out, string(written)} {
+		var d map[string]any
+		if err := json.Unmarshal([]byte(report), &d); err != nil {
+			t.Fatalf("%v\n%s", err, report)
+		}
+		if d["found_datasets"] != 3.0 || d["failed_datasets"] != 1.0 || fmt.Sprint(d["failed_ids"]) != "[DS-0000001]" {
+			t.Errorf("report: %v", d)
+		}
+	}
+	if !strings.Contains(text, "3 datasets read") || !strings.Contains(text, "failed: DS-0000001") {
+		t.Errorf("summary: %s", text)
+	}
+}
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// A report that cannot be written is told as just that; if it can be known before,
+// nothing is begun.
+func TestReportWithoutRoom(t *testing.T) {
+	t.Parallel()
+	config := justDatabase(t, filled(t, false))
+	var text bytes.Buffer
+	code := run(t.Context(), []string{"run", "--dry-run", "-c", config}, streams{out: full{}, err: &text})
+	if code != exitFailure || !strings.Contains(text.String(), "3 new or changed") || !strings.Contains(text.String(), "report cannot be written to standard output") {
+		t.Errorf("no room: status %d\n%s", code, text.String())
+	}
+	code, _, said := invoke(t, "run", "--dry-run", "-c", config, "--report", filepath.Join(t.TempDir(), "none", "report.json"))
+	if code != exitUsage || strings.Contains(said, "datasets read") {
+		t.Errorf("no folder: status %d\n%s", code, said)
+	}
+}
+
+// With --json every line of standard output is an event, the last one the
+// report.
+func TestJSONEvents(t *testing.T) {
+	t.Parallel()
+	code, out, _ := invoke(t, "run", "--json", "-c", configured(t, filled(t, true), apitest.New(t).URL, ""))
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	kinds := map[string]int{}
+	last := ""
+	for _, line := range lines {
+		var e struct{ Event string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		kinds[e.Event]++
+		last = e.Event
+	}
+	if code != 3 || last != "report" || kinds["begin"] != 1 || kinds["harvest"] != 2 || kinds["finding"] != 1 || kinds["progress"] == 0 {
+		t.Errorf("status %d, last %s, %v", code, last, kinds)
+	}
+}
+
+// A configuration of the first generation, with its variables, still works: the
+// three tables, the password from the environment.
+func TestFormerConfiguration(t *testing.T) {
+	c, err := pgx.ParseConfig(pgtest.Empty(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.ConnectConfig(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = conn.Exec(t.Context(), `
+		CREATE TABLE "ARC_Investigation" (id text, title text, description text, submission_time timestamp, release_time timestamp);
+		CREATE TABLE "ARC_Study" (id text, investigation_id text, title text, description text, submission_time timestamp, release_time timestamp);
+		CREATE TABLE "ARC_Assay" (id text, study_id text, measurement_type text, technology_type text);
+		INSERT INTO "ARC_Investigation" SELECT 'I' || n, 'T', 'D', now(), NULL FROM generate_series(1, 30) n`)
+	_ = conn.Close(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := apitest.New(t)
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	text := fmt.Sprintf(`log_level: INFO
+db_name: %s
+db_user: %s
+db_host: overridden
+rdi: demo
+rdi_url: https://rdi.example.org
+batch_size: 10
+max_concurrent_arc_builds: 5
+api_client:
+  api_url: https://overridden.example.org
+  timeout: 600
+  polling_timeout: 90
+`, c.Database, c.User)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SQL_TO_ARC_DB_HOST", c.Host)
+	t.Setenv("SQL_TO_ARC_DB_PASSWORD", "007")
+	t.Setenv("SQL_TO_ARC_API_CLIENT_API_URL", api.URL)
+	t.Setenv("SQL_TO_ARC_STATE_DIR", t.TempDir())
+	code, _, problems := invoke(t, "-c", path)
+	if code != 0 || len(api.ARCs()) != 30 {
+		t.Errorf("status %d, %d ARCs\n%s", code, len(api.ARCs()), problems)
+	}
+}
+
+// The manual page is sound, and knows every command and setting; the sample
+// configuration can be read.
+func TestManual(t *testing.T) {
+	t.Parallel()
+	_, page, _ := invoke(t, "man")
+	for _, word := range []string{".SS check", ".SS init", ".SS run", "max_concurrent_arc_builds", "client_cert_path", "EXIT STATUS"} {
+		if !strings.Contains(page, word) {
+			t.Errorf("the page lacks %q", word)
+		}
+	}
+	groff := testenv.Program(t, "groff", "groff-base")
+	cmd := exec.CommandContext(t.Context(), groff, "-man", "-Tutf8", "-ww", "-z")
+	cmd.Stdin = strings.NewReader(page)
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("groff: %v\n%s", err, out)
+	}
+	_, sample, _ := invoke(t, "config", "sample")
+	if !strings.Contains(sample, "connection_string") {
+		t.Errorf("sample:\n%s", sample)
+	}
+}

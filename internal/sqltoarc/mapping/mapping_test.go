@@ -1,0 +1,259 @@
+package mapping_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/fairagro/middleware-api/internal/arc"
+	"github.com/fairagro/middleware-api/internal/rocrate"
+	"github.com/fairagro/middleware-api/internal/scaffold"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/datagen"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/mapping"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
+)
+
+func text(s string) source.Value { return source.Value{Text: s, Valid: true} }
+
+// row makes a row of a view out of named values; the others are NULL.
+func row(tb testing.TB, view string, values map[string]string) source.Row {
+	tb.Helper()
+	for _, v := range source.Views() {
+		if v.Name != view {
+			continue
+		}
+		r := make(source.Row, len(v.Columns))
+		left := len(values)
+		for i, c := range v.Columns {
+			if value, ok := values[c.Name]; ok {
+				r[i] = text(value)
+				left--
+			}
+		}
+		if left > 0 {
+			tb.Fatalf("%s: not all of %v are columns", view, values)
+		}
+		return r
+	}
+	tb.Fatalf("no view %s", view)
+	return nil
+}
+
+// dataset has one study and one assay of it.
+func dataset(tb testing.TB) *source.Dataset {
+	tb.Helper()
+	return &source.Dataset{
+		Investigation: row(tb, "vInvestigation", map[string]string{"identifier": "I", "title": "T", "description_text": "D",
+			"submission_date": "2026-03-01 10:00:00", "public_release_date": "2026-04-01 00:00:00.5+00"}),
+		Studies: []source.Row{row(tb, "vStudy", map[string]string{"identifier": " S ", "title": "ST", "investigation_ref": "I"})},
+		Assays: []source.Row{row(tb, "vAssay", map[string]string{"identifier": "A", "title": "AT", "description_text": "AD",
+			"measurement_type_term": "m", "measurement_type_uri": "http://purl.obolibrary.org/obo/OBI_1", "measurement_type_version": "9",
+			"technology_type_uri": "OBI:2", "technology_platform": "P", "investigation_ref": "I", "study_ref": `["S"]`})},
+	}
+}
+
+func mapped(tb testing.TB, d *source.Dataset) *arc.Investigation {
+	tb.Helper()
+	result := mapping.New(mapping.Limits{}).Map(d)
+	if len(result.Findings) > 0 || result.ARC == nil {
+		tb.Fatalf("findings: %v", result.Findings)
+	}
+	return result.ARC
+}
+
+// Metadata goes where the documentation says: a URI without a term is no
+// annotation, a platform is one with only a term, versions have no place.
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	d := dataset(t)
+	contact := func(target, ref, roles string) source.Row {
+		return row(t, "vContact", map[string]string{"last_name": "L" + target, "first_name": " F ", "roles": roles,
+			"target_type": target, "target_ref": ref, "investigation_ref": "I"})
+	}
+	d.Contacts = []source.Row{contact("investigation", "", `[{"term":"r","uri":"NCIT:C1","version":"1"},{"uri":"x"}]`), contact("Study", "S", "[]"), contact("assay", "A", "")}
+	publication := func(target, ref string) source.Row {
+		return row(t, "vPublication", map[string]string{"title": "P" + target, "doi": "10.1/x", "pubmed_id": "1", "authors": "a, b",
+			"status_term": "published", "status_uri": "EFO:1", "target_type": target, "target_ref": ref, "investigation_ref": "I"})
+	}
+	d.Publications = []source.Row{publication("investigation", ""), publication("study", "S")}
+	person := func(target string, roles ...arc.OntologyTerm) arc.Person {
+		return arc.Person{LastName: "L" + target, FirstName: "F", Roles: roles}
+	}
+	article := func(target string) arc.Publication {
+		return arc.Publication{Title: "P" + target, DOI: "10.1/x", PubMedID: "1", AuthorList: "a, b", Status: arc.NewTerm("published", "EFO:1")}
+	}
+	want := &arc.Investigation{
+		Identifier: "I", Title: "T", Description: "D", SubmissionDate: "2026-03-01T10:00:00", PublicReleaseDate: "2026-04-01T00:00:00.500000+00:00",
+		Contacts:     []arc.Person{person("investigation", arc.NewTerm("r", "NCIT:C1"))},
+		Publications: []arc.Publication{article("investigation")},
+		Studies:      []*arc.Study{{Identifier: "S", Title: "ST", Contacts: []arc.Person{person("Study")}, Publications: []arc.Publication{article("study")}}},
+		Assays: []*arc.Assay{{Identifier: "A", Title: "AT", Description: "AD", MeasurementType: arc.OntologyTerm{Name: "m", TSR: "OBI", TAN: "OBI:1"},
+			TechnologyPlatform: arc.OntologyTerm{Name: "P"}, Performers: []arc.Person{person("assay")}}},
+	}
+	if diff := cmp.Diff(want, mapped(t, d)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// cellRow is a row of vAnnotationTable in few words: column type, io type or
+// name or term, row, value, term.
+func cellRow(tb testing.TB, kind, what string, index int, value, term string) source.Row {
+	tb.Helper()
+	values := map[string]string{"table_name": "N", "target_type": "assay", "target_ref": "A", "investigation_ref": "I",
+		"column_type": kind, "row_index": fmt.Sprint(index)}
+	switch kind {
+	case "input", "output":
+		values["column_io_type"] = what
+	case "comment":
+		values["column_value"] = what
+	case "date", "performer":
+	default:
+		values["column_annotation_term"], values["column_annotation_uri"] = what, "OBI:7"
+	}
+	if value != "" {
+		values["cell_value"] = value
+	}
+	if term != "" {
+		values["cell_annotation_term"], values["cell_annotation_uri"] = term, "UO:1"
+	}
+	return row(tb, "vAnnotationTable", values)
+}
+
+// Every type of column and every kind of cell becomes what it stands for; gaps
+// are filled, and of two cells at one place the last one counts.
+func TestAnnotationTable(t *testing.T) {
+	t.Parallel()
+	d := dataset(t)
+	d.Cells = []source.Row{
+		cellRow(t, "input", "source_name", 0, "s0", ""), cellRow(t, "characteristic", "c", 0, "", "wheat"), cellRow(t, "parameter", "p", 0, "1.5", "cm"),
+		cellRow(t, "component", "k", 0, "plain", ""), cellRow(t, "factor", "f", 0, "", ""), cellRow(t, "comment", "remark", 0, "hm", ""),
+		cellRow(t, "date", "", 0, "2026-01-01", ""), cellRow(t, "performer", "", 0, "Ada", ""), cellRow(t, "output", "data", 0, "a.raw", ""),
+		cellRow(t, "input", "source_name", 2, "old", ""), cellRow(t, "input", "source_name", 2, "s2", ""),
+	}
+	inv := mapped(t, d)
+	table := inv.Assays[0].Tables[0]
+	headers := []string{"Input [Source Name]", "Characteristic [c]", "Parameter [p]", "Component [k]", "Factor [f]", "Comment [remark]", "Date", "Performer", "Output [Data]"}
+	var got []string
+	for _, h := range table.Columns() {
+		got = append(got, h.Text())
+	}
+	if diff := cmp.Diff(headers, got); diff != "" {
+		t.Errorf("headers (-want +got):\n%s", diff)
+	}
+	unit := arc.OntologyTerm{Name: "cm", TSR: "UO", TAN: "UO:1"}
+	wheat := unit
+	wheat.Name = "wheat"
+	name := func(s string) arc.Cell { return arc.NewTermCell(arc.OntologyTerm{Name: s}) }
+	empty := []arc.Cell{arc.NewTextCell(""), name(""), name(""), name(""), name(""), arc.NewTextCell(""), arc.NewTextCell(""), arc.NewTextCell(""), arc.NewDataCell(arc.Data{})}
+	last := append([]arc.Cell{arc.NewTextCell("s2")}, empty[1:]...)
+	want := [][]arc.Cell{
+		{arc.NewTextCell("s0"), arc.NewTermCell(wheat), arc.NewUnitizedCell("1.5", unit), name("plain"), name(""), arc.NewTextCell("hm"),
+			arc.NewTextCell("2026-01-01"), arc.NewTextCell("Ada"), arc.NewDataCell(arc.Data{Name: "a.raw"})},
+		empty, last,
+	}
+	rows := make([][]arc.Cell, table.NumRows())
+	for i := range rows {
+		for _, c := range table.Row(i) {
+			rows[i] = append(rows[i], c)
+		}
+	}
+	if diff := cmp.Diff(want, rows); diff != "" {
+		t.Errorf("cells (-want +got):\n%s", diff)
+	}
+}
+
+// A row number beyond all reason costs a finding, not memory.
+func TestStrayRowNumbers(t *testing.T) {
+	t.Parallel()
+	for _, index := range []string{"1048575", "999999999999", "-1", "1.5", "x"} {
+		d := dataset(t)
+		stray := cellRow(t, "input", "source_name", 0, "x", "")
+		stray[source.CellRow] = text(index)
+		d.Cells = []source.Row{cellRow(t, "input", "source_name", 0, "s", ""), stray}
+		result := mapping.New(mapping.Limits{}).Map(d)
+		if result.ARC == nil || len(result.Findings) != 1 || !strings.Contains(result.Findings[0].Text, "row number") {
+			t.Errorf("%s: %v", index, result.Findings)
+		}
+	}
+	d := dataset(t)
+	for i := range 10 {
+		d.Cells = append(d.Cells, cellRow(t, "parameter", fmt.Sprint(i), 1000000, "x", ""))
+	}
+	result := mapping.New(mapping.Limits{}).Map(d)
+	if result.ARC == nil || len(result.Findings) != 1 || !strings.Contains(result.Findings[0].Text, "too many for a table") {
+		t.Errorf("ten columns of a million rows: %v", result.Findings)
+	}
+}
+
+// Rows of one assay that differ only in their studies are one assay; other
+// differences fail the dataset, and so do two studies of one name.
+func TestDuplicates(t *testing.T) {
+	t.Parallel()
+	d := dataset(t)
+	again := append(source.Row(nil), d.Assays[0]...)
+	again[source.AssayStudies] = text("S")
+	d.Assays, d.Studies = append(d.Assays, again), append(d.Studies, d.Studies[0])
+	if inv := mapped(t, d); len(inv.Assays) != 1 || len(inv.Studies) != 1 {
+		t.Errorf("%d assays, %d studies", len(inv.Assays), len(inv.Studies))
+	}
+	again = append(source.Row(nil), again...)
+	again[source.AssayTitle] = text("other")
+	d.Assays = append(d.Assays, again)
+	if result := mapping.New(mapping.Limits{}).Map(d); result.ARC != nil || result.Findings[0].Severity != source.Error {
+		t.Errorf("assays that differ: %v", result.Findings)
+	}
+}
+
+// Findings about one dataset are bounded, and the reason for its failure is
+// always among them.
+func TestFindingsAreBounded(t *testing.T) {
+	t.Parallel()
+	d := dataset(t)
+	for range 500 {
+		d.Contacts = append(d.Contacts, row(t, "vContact", map[string]string{"target_type": "study", "target_ref": "none", "investigation_ref": "I"}))
+	}
+	result := mapping.New(mapping.Limits{}).Map(d)
+	if result.ARC == nil || len(result.Findings) != 50 || result.Dropped != 450 {
+		t.Errorf("%d findings, %d dropped", len(result.Findings), result.Dropped)
+	}
+}
+
+// Whatever the generator makes has a form as RO-Crate that the service accepts,
+// and becomes a folder; the same dataset gives the same crate every time.
+func TestGeneratedDatasetsBecomeARCs(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		shape := datagen.Shape{
+			Studies: rapid.IntRange(0, 3).Draw(rt, "studies"), Assays: rapid.IntRange(0, 3).Draw(rt, "assays"),
+			Cells: rapid.IntRange(0, 100).Draw(rt, "cells"), Nasty: rapid.Bool().Draw(rt, "nasty"), Seed: rapid.Uint64().Draw(rt, "seed"),
+		}
+		n := rapid.IntRange(0, 1000).Draw(rt, "n")
+		var crates [2]rocrate.Payload
+		for i := range crates {
+			result := mapping.New(mapping.Limits{}).Map(shape.Dataset(n))
+			if result.ARC == nil {
+				rt.Fatalf("no ARC: %v", result.Findings)
+			}
+			doc, err := rocrate.Encode(result.ARC)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			if crates[i], err = rocrate.Scan(doc); err != nil {
+				rt.Fatal(err)
+			}
+			read, findings := rocrate.Read(doc)
+			if read == nil {
+				rt.Fatalf("the service cannot read it: %v", findings)
+			}
+			if _, err := scaffold.Files(read); err != nil {
+				rt.Fatal(err)
+			}
+		}
+		if crates[0].Hash != crates[1].Hash {
+			rt.Fatal("one dataset gives two crates")
+		}
+	})
+}

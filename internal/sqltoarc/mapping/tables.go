@@ -1,0 +1,244 @@
+package mapping
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/fairagro/middleware-api/internal/arc"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
+)
+
+// maxRow is the last row of a sheet, less its header.
+const maxRow = 1<<20 - 2
+
+// maxGrid bounds the cells of one table, filled or not: a stray row number must
+// not cost memory without end.
+const maxGrid = 1 << 22
+
+// tableKey identifies an annotation table.
+type tableKey struct{ targetType, target, name string }
+
+// columnKey identifies a column by all of its attributes.
+type columnKey [source.CellColumnVersion - source.CellColumnType + 1]source.Value
+
+// grid is a table under construction: rows of the view by column and row.
+type grid struct {
+	key     tableKey
+	byKey   map[columnKey]int
+	columns []gridColumn
+	rows    int
+	next    int // the column that comes next if rows are listed one by one
+}
+
+type gridColumn struct {
+	key   columnKey
+	cells []source.Row // by row index; nil where there is none
+}
+
+// tables builds the annotation tables out of their cells.
+func (b *builder) tables(rows []source.Row) {
+	var grids []*grid
+	byKey := map[tableKey]*grid{}
+	var current *grid
+	for _, row := range rows {
+		if !b.complete(cells, row, tableName(row)) {
+			continue
+		}
+		index, err := strconv.Atoi(strings.TrimSpace(row.Text(source.CellRow)))
+		if err != nil || index < 0 || index > maxRow {
+			b.skip(cells, tableName(row), "row_index", fmt.Sprintf("%q is not a row number from 0 to %d", row.Text(source.CellRow), maxRow), "count rows from 0")
+			continue
+		}
+		key := tableKey{row.Text(source.CellTargetType), row.Text(source.CellTarget), row.Text(source.CellTable)}
+		if current == nil || current.key != key {
+			if current = byKey[key]; current == nil {
+				current = &grid{key: key, byKey: map[columnKey]int{}}
+				byKey[key] = current
+				grids = append(grids, current)
+			}
+		}
+		current.put(row, index)
+	}
+	for _, g := range grids {
+		b.table(g)
+	}
+}
+
+func tableName(row source.Row) string {
+	return fmt.Sprintf("table %q of %s %q", row.Text(source.CellTable), row.Text(source.CellTargetType), row.Text(source.CellTarget))
+}
+
+// put files a cell. Of two cells at one place the last one counts.
+func (g *grid) put(row source.Row, index int) {
+	key := columnKey(row[source.CellColumnType : source.CellColumnVersion+1])
+	at := g.next
+	if at >= len(g.columns) || g.columns[at].key != key {
+		var known bool
+		if at, known = g.byKey[key]; !known {
+			at = len(g.columns)
+			g.byKey[key] = at
+			g.columns = append(g.columns, gridColumn{key: key})
+		}
+	}
+	g.next = at + 1
+	if g.next == len(g.columns) {
+		g.next = 0
+	}
+	c := &g.columns[at]
+	for len(c.cells) <= index {
+		c.cells = append(c.cells, nil)
+	}
+	c.cells[index] = row
+	g.rows = max(g.rows, index+1)
+}
+
+// table turns a grid into a table of its target.
+func (b *builder) table(g *grid) {
+	name := fmt.Sprintf("table %q of %s %q", g.key.name, g.key.targetType, g.key.target)
+	at, ok := b.find(cells, name, source.Value{Text: g.key.targetType, Valid: true}, source.Value{Text: g.key.target, Valid: true}, true)
+	if !ok {
+		return
+	}
+	if g.rows*len(g.columns) > maxGrid {
+		b.skip(cells, name, "row_index", fmt.Sprintf("%d rows by %d columns are too many for a table", g.rows, len(g.columns)), "number rows without gaps")
+		return
+	}
+	headers := make([]arc.Header, 0, len(g.columns))
+	columns := make([]gridColumn, 0, len(g.columns))
+	var input, output bool
+	for _, c := range g.columns {
+		h, ok := b.header(c.key, name)
+		if !ok {
+			continue
+		}
+		seen := &input
+		switch h.Kind {
+		case arc.OutputColumn:
+			seen = &output
+			fallthrough
+		case arc.InputColumn:
+			if *seen {
+				b.report(source.Warning, cells, name, "column_type", fmt.Sprintf("the table has a second column %s, which is left out", h.Text()),
+					"use one input and one output per table")
+				continue
+			}
+			*seen = true
+		}
+		headers, columns = append(headers, h), append(columns, c)
+	}
+	if len(columns) == 0 {
+		return
+	}
+	t := arc.NewTableBuilder(g.key.name)
+	for i := range g.rows {
+		for k, c := range columns {
+			var row source.Row
+			if i < len(c.cells) {
+				row = c.cells[i]
+			}
+			t.Add(headers[k], b.cell(headers[k], row, name))
+		}
+		t.EndRow()
+	}
+	if at.study != nil {
+		at.study.Tables = append(at.study.Tables, t.Table())
+		return
+	}
+	at.assay.Tables = append(at.assay.Tables, t.Table())
+}
+
+// ioNames are the documented kinds of inputs and outputs.
+var ioNames = map[string]string{
+	"source_name": arc.IOSource, "sample_name": arc.IOSample, "data": arc.IOData, "material_name": arc.IOMaterial,
+}
+
+// termColumns are the columns about an ontology term.
+var termColumns = map[string]arc.ColumnKind{
+	"characteristic": arc.CharacteristicColumn, "component": arc.ComponentColumn,
+	"factor": arc.FactorColumn, "parameter": arc.ParameterColumn,
+}
+
+// header makes the head of a column, or reports that it cannot be one.
+func (b *builder) header(key columnKey, table string) (arc.Header, bool) {
+	at := func(column int) source.Value { return key[column-source.CellColumnType] }
+	kind := strings.ToLower(strings.TrimSpace(at(source.CellColumnType).Text))
+	io := strings.ToLower(strings.TrimSpace(at(source.CellColumnIO).Text))
+	if k, ok := termColumns[kind]; ok {
+		name := at(source.CellColumnTerm)
+		if name.Text == "" {
+			b.report(source.Warning, cells, table, "column_annotation_term", "a "+kind+" column has no term and is left out", "give it a term")
+			return arc.Header{}, false
+		}
+		return arc.Header{Kind: k, Term: arc.NewTerm(name.Text, at(source.CellColumnURI).Text)}, true
+	}
+	switch kind {
+	case "input":
+		return arc.NewHeader(arc.InputColumn, ioName(at(source.CellColumnIO).Text, io, arc.IOSource)), true
+	case "output":
+		if io == "source_name" {
+			b.report(source.Note, cells, table, "column_io_type", "an output cannot be a source and becomes a sample", "write sample_name")
+			io = "sample_name"
+		}
+		return arc.NewHeader(arc.OutputColumn, ioName(at(source.CellColumnIO).Text, io, arc.IOSample)), true
+	case "comment":
+		if at(source.CellColumnValue).Text == "" {
+			b.report(source.Warning, cells, table, "column_value", "a comment column has no name and is left out", "name it")
+			return arc.Header{}, false
+		}
+		return arc.NewHeader(arc.CommentColumn, at(source.CellColumnValue).Text), true
+	case "date":
+		return arc.NewHeader(arc.DateColumn, ""), true
+	case "performer":
+		return arc.NewHeader(arc.PerformerColumn, ""), true
+	}
+	b.report(source.Warning, cells, table, "column_type", fmt.Sprintf("%q is not a documented type; the column is left out", at(source.CellColumnType).Text),
+		"write one of characteristic, comment, component, date, factor, input, output, parameter, performer")
+	return arc.Header{}, false
+}
+
+// ioName gives the kind of an input or output; undocumented ones stay as they
+// are, which the ARC specification allows.
+func ioName(given, word, fallback string) string {
+	if word == "" {
+		return fallback
+	}
+	if name, ok := ioNames[word]; ok {
+		return name
+	}
+	return strings.TrimSpace(given)
+}
+
+// cell makes a cell such as its column holds.
+func (b *builder) cell(h arc.Header, row source.Row, table string) arc.Cell {
+	var value, name, uri source.Value
+	if row != nil {
+		value, name, uri = row[source.CellValue], row[source.CellTerm], row[source.CellURI]
+	}
+	switch h.Holds() {
+	case arc.TermCell:
+		switch {
+		case value.Valid && name.Text != "":
+			return arc.NewUnitizedCell(value.Text, arc.NewTerm(name.Text, uri.Text))
+		case name.Text != "":
+			return arc.NewTermCell(arc.NewTerm(name.Text, uri.Text))
+		}
+		return arc.NewTermCell(arc.OntologyTerm{Name: value.Text})
+	case arc.DataCell:
+		return arc.NewDataCell(arc.Data{Name: b.plain(h, value, name, table)})
+	}
+	return arc.NewTextCell(b.plain(h, value, name, table))
+}
+
+// plain gives the text for a column that has no place for terms.
+func (b *builder) plain(h arc.Header, value, name source.Value, table string) string {
+	switch {
+	case name.Text == "":
+		return value.Text
+	case !value.Valid:
+		return name.Text
+	}
+	b.report(source.Note, cells, table, "cell_annotation_term", fmt.Sprintf("the column %s holds texts; value and unit are joined", h.Text()),
+		"put the unit into the value")
+	return value.Text + " " + name.Text
+}

@@ -1,0 +1,414 @@
+package sqltoarc_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/sqltoarc"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/apitest"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/datagen"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/mapping"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/mariadbtest"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/upload"
+)
+
+// loaded gives a database with datasets.
+func loaded(tb testing.TB, connection string, s datagen.Shape, change func(n int, d *source.Dataset)) string {
+	tb.Helper()
+	if err := datagen.Load(tb.Context(), connection, s, datagen.Options{Change: change, Ordered: true}); err != nil {
+		tb.Fatal(err)
+	}
+	return connection
+}
+
+// options are those of a run against a service.
+func options(connection, url string) sqltoarc.Options {
+	return sqltoarc.Options{
+		ConnectionString: connection, Schema: source.SchemaViews, RDI: "demo", RDIURL: "https://rdi.example.org", BatchSize: 5,
+		Upload: upload.Options{URL: url, Backoff: time.Millisecond, MaxRetries: 2},
+	}
+}
+
+// exec changes a database.
+func exec(tb testing.TB, connection, statement string) {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), connection)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(tb.Context(), statement); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// findings collects what is found.
+func findings(o *sqltoarc.Options) *[]source.Finding {
+	var all []source.Finding
+	o.Report = func(e sqltoarc.Event) {
+		if e.Finding != nil {
+			all = append(all, *e.Finding)
+		}
+	}
+	return &all
+}
+
+func run(tb testing.TB, o sqltoarc.Options) *sqltoarc.Report {
+	tb.Helper()
+	report, err := sqltoarc.Run(tb.Context(), o)
+	if err != nil {
+		tb.Fatalf("run: %v", err)
+	}
+	return report
+}
+
+// Every dataset of a database arrives once, in one harvest that is completed,
+// whichever database it is; and both databases give the same ARCs.
+func TestRunBringsEveryDataset(t *testing.T) {
+	t.Parallel()
+	shape := datagen.Small()
+	var mu sync.Mutex
+	arrived := map[string]map[string]string{}
+	t.Cleanup(func() {
+		if !t.Failed() && !maps.Equal(arrived["postgresql"], arrived["mariadb"]) {
+			t.Error("the two databases give different ARCs")
+		}
+	})
+	for name, connection := range map[string]func(testing.TB) string{"postgresql": postgres, "mariadb": mariadbtest.URL} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			api := apitest.New(t)
+			o := options(loaded(t, connection(t), shape, nil), api.URL)
+			found := findings(&o)
+			report := run(t, o)
+			if report.Counts.Uploaded != int64(shape.Investigations) || report.Counts.Failed > 0 {
+				t.Errorf("report: %+v, findings: %v", report.Counts, *found)
+			}
+			if report.Counts.Studies != int64(shape.Investigations*shape.Studies) || report.Counts.Assays != int64(shape.Investigations*shape.Assays) {
+				t.Errorf("report: %+v", report.Counts)
+			}
+			harvests := api.Harvests()
+			h := harvests["harvest-1"]
+			if len(harvests) != 1 || h.Status != "COMPLETED" || len(h.ARCs) != shape.Investigations || fmt.Sprint(h.Expected) != fmt.Sprint(shape.Investigations) {
+				t.Errorf("harvests: %d, %s with %d ARCs, expected %v", len(harvests), h.Status, len(h.ARCs), h.Expected)
+			}
+			for n := range shape.Investigations {
+				if id := shape.Dataset(n).Key(); h.ARCs[id] == "" {
+					t.Errorf("%s has not arrived", id)
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			arrived[name] = h.ARCs
+		})
+	}
+}
+
+// A dataset that cannot be converted is reported with its view, key and column,
+// and keeps no other from arriving; a row that cannot be used is left out.
+func TestBadDatasetsHarmNoOther(t *testing.T) {
+	t.Parallel()
+	shape := datagen.Shape{Investigations: 12, Studies: 2, Assays: 2, Cells: 10}
+	null := source.Value{}
+	text := func(s string) source.Value { return source.Value{Text: s, Valid: true} }
+	change := func(n int, d *source.Dataset) {
+		switch n {
+		case 1:
+			d.Investigation[source.InvestigationTitle] = null
+		case 2:
+			d.Studies[0][source.StudyIdentifier] = text("stüdy/1")
+		case 3:
+			d.Studies[1][source.StudyIdentifier] = text("study_1")
+		case 4:
+			d.Studies[1][source.StudyTitle] = null
+		case 5:
+			d.Assays[0][source.AssayStudies] = text(`["nowhere"]`)
+		case 6:
+			d.Cells[0][source.CellTarget] = text("nowhere")
+		case 7:
+			d.Contacts[0][source.ContactRoles] = text("boss")
+		case 8:
+			d.Cells[3][source.CellRow] = text("-1")
+		case 9:
+			d.Cells[2][source.CellColumnType] = text("colour")
+		}
+	}
+	api := apitest.New(t)
+	o := options(loaded(t, postgres(t), shape, change), api.URL)
+	found := findings(&o)
+	report := run(t, o)
+	if want := []string{"DS-0000001", "DS-0000002", "DS-0000003"}; !slices.Equal(report.Failed, want) || report.Counts.Uploaded != 9 {
+		t.Errorf("failed: %v, want %v; %+v", report.Failed, want, report.Counts)
+	}
+	for _, want := range []string{
+		"vInvestigation.title [DS-0000001]: a required value is missing",
+		`vStudy.identifier [DS-0000002]: the identifier "stüdy/1" becomes a folder`,
+		`vStudy.identifier [DS-0000003] study "study_1": two rows with this identifier differ`,
+		`vStudy.title [DS-0000004] study "study_2": a required value is missing`,
+		`vAssay.study_ref [DS-0000005] assay "assay-1": there is no study "nowhere"`,
+		`vAnnotationTable.target_ref [DS-0000006] table "Process 1" of assay "nowhere"`,
+		`vContact.roles [DS-0000007] contact "Meyer0": it is not a JSON array`,
+		`vAnnotationTable.row_index [DS-0000008] table "Process 1" of assay "assay-1": "-1" is not a row number`,
+		`vAnnotationTable.column_type [DS-0000009] table "Process 1" of assay "assay-1": "colour" is not a documented type`,
+	} {
+		if !slices.ContainsFunc(*found, func(f source.Finding) bool { return strings.HasPrefix(f.String(), want) }) {
+			t.Errorf("missing finding %q in:\n%v", want, *found)
+		}
+	}
+	if h := api.Harvests()["harvest-1"]; h.Status != "COMPLETED" || len(h.ARCs) != 9 {
+		t.Errorf("harvest: %s with %d ARCs", h.Status, len(h.ARCs))
+	}
+}
+
+// A dataset with more than the allowed studies or assays is not converted.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 2, Studies: 3, Assays: 3, Cells: 1}, nil)
+	for _, limits := range []mapping.Limits{{Studies: 2}, {Assays: 2}} {
+		o := options(connection, "http://127.0.0.1:1")
+		o.DryRun, o.Limits = true, limits
+		if report := run(t, o); report.Counts.Failed != 2 {
+			t.Errorf("%+v: %+v", limits, report.Counts)
+		}
+	}
+}
+
+// Only some datasets are no harvest: the others must not count as missing.
+func TestPartialRunsHaveNoHarvest(t *testing.T) {
+	t.Parallel()
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 9, Studies: 1, Cells: 5}, nil)
+	for _, set := range []func(o *sqltoarc.Options){
+		func(o *sqltoarc.Options) { o.Only = []string{"DS-0000003", "DS-0000004"} },
+		func(o *sqltoarc.Options) { o.Limit = 2 },
+	} {
+		api := apitest.New(t)
+		o := options(connection, api.URL)
+		set(&o)
+		if report := run(t, o); report.Counts.Uploaded != 2 || len(api.ARCs()) != 2 || len(api.Harvests()) != 0 {
+			t.Errorf("%+v: %d ARCs, %d harvests", report.Counts, len(api.ARCs()), len(api.Harvests()))
+		}
+	}
+}
+
+// A run that is cut off in the middle, by the network, by its database or by a
+// signal, leaves its harvest open; resuming goes on with that harvest, sends what is missing and
+// nothing twice, and completes it.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"network", "database", "signal"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			connection := loaded(t, postgres(t), datagen.Shape{Investigations: 40, Studies: 1, Assays: 1, Cells: 10}, nil)
+			api := apitest.New(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var uploads, resumed atomic.Int64
+			var cut atomic.Bool
+			cut.Store(true)
+			api.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+				if !strings.HasSuffix(r.URL.Path, "/arcs") {
+					return false
+				}
+				if !cut.Load() {
+					resumed.Add(1)
+					return false
+				}
+				if uploads.Add(1) < 20 {
+					return false
+				}
+				switch how {
+				case "database":
+					exec(t, connection, `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+						WHERE datname = current_database() AND application_name = 'sql-to-arc'`)
+					return false
+				case "signal":
+					cancel()
+				}
+				panic(http.ErrAbortHandler)
+			}
+			o := options(connection, api.URL)
+			o.StateDir = t.TempDir()
+			o.Builds, o.Tasks = 2, 1 // so that something is left to be read
+			_, err := sqltoarc.Run(ctx, o)
+			want := map[string]fault.Code{"network": upload.CodeUnreachable, "database": source.CodeUnreachable, "signal": sqltoarc.CodeInterrupted}
+			if code := fault.CodeOf(err); code != want[how] {
+				t.Fatalf("the cut run ends with %v", err)
+			}
+			before := api.Harvests()["harvest-1"]
+			if before.Status != "RUNNING" || len(before.ARCs) == 0 || len(before.ARCs) == 40 {
+				t.Fatalf("harvest after the cut: %s with %d ARCs", before.Status, len(before.ARCs))
+			}
+			acknowledged := len(before.ARCs)
+			cut.Store(false)
+			o.Resume = true
+			report := run(t, o)
+			after := api.Harvests()
+			if len(after) != 1 || after["harvest-1"].Status != "COMPLETED" || len(after["harvest-1"].ARCs) != 40 {
+				t.Errorf("after resuming: %d harvests, %s with %d ARCs", len(after), after["harvest-1"].Status, len(after["harvest-1"].ARCs))
+			}
+			if report.Counts.Done() != 40 || report.Counts.Failed > 0 {
+				t.Errorf("report: %+v", report.Counts)
+			}
+			// Some may have arrived without the answer coming back.
+			if n := resumed.Load(); n > int64(40-acknowledged)+20 {
+				t.Errorf("%d uploads for the %d missing", n, 40-acknowledged)
+			}
+		})
+	}
+}
+
+// Without resuming, the harvest that was left open is declared failed, so that
+// none stays open for ever.
+func TestAbandonedHarvestIsDeclaredFailed(t *testing.T) {
+	t.Parallel()
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 10, Studies: 1, Cells: 5}, nil)
+	api := apitest.New(t)
+	var cut atomic.Bool
+	cut.Store(true)
+	api.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if cut.Load() && strings.HasSuffix(r.URL.Path, "/arcs") {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
+	o := options(connection, api.URL)
+	o.StateDir = t.TempDir()
+	if _, err := sqltoarc.Run(t.Context(), o); fault.CodeOf(err) != upload.CodeUnreachable {
+		t.Fatalf("cut run: %v", err)
+	}
+	cut.Store(false)
+	run(t, o)
+	if h := api.Harvests(); h["harvest-1"].Status != "FAILED" || h["harvest-2"].Status != "COMPLETED" {
+		t.Errorf("harvests: %v, %v", h["harvest-1"].Status, h["harvest-2"].Status)
+	}
+}
+
+// A database that fails in the middle fails the harvest: it is not complete.
+func TestDatabaseFailureFailsTheHarvest(t *testing.T) {
+	t.Parallel()
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 60, Studies: 1, Cells: 5}, nil)
+	exec(t, connection, `DROP VIEW "vContact"; CREATE VIEW "vContact" AS SELECT last_name, first_name, mid_initials, email, phone, fax, postal_address,
+		affiliation, roles, target_type, target_ref, investigation_ref || CASE WHEN n = 50 THEN (1 / (n - 50))::text ELSE '' END AS investigation_ref FROM t_vcontact`)
+	api := apitest.New(t)
+	o := options(connection, api.URL)
+	report, err := sqltoarc.Run(t.Context(), o)
+	if fault.CodeOf(err) != source.CodeQuery || report == nil {
+		t.Fatalf("run: %v", err)
+	}
+	if h := api.Harvests()["harvest-1"]; h.Status != "FAILED" {
+		t.Errorf("harvest: %s", h.Status)
+	}
+	var d map[string]any
+	text, _ := json.Marshal(report)
+	if json.Unmarshal(text, &d) != nil || d["status"] != "schema:FailedActionStatus" {
+		t.Errorf("report: %s", text)
+	}
+}
+
+// Two runs of one configuration exclude each other.
+func TestOneRunAtATime(t *testing.T) {
+	t.Parallel()
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 1}, nil)
+	api := apitest.New(t)
+	o := options(connection, api.URL)
+	o.StateDir = t.TempDir()
+	inside := false
+	api.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if !inside && r.URL.Path == "/v3/harvests" {
+			inside = true
+			if _, err := sqltoarc.Run(context.Background(), o); fault.CodeOf(err) != sqltoarc.CodeBusy {
+				t.Errorf("a second run: %v", err)
+			}
+		}
+		return false
+	}
+	run(t, o)
+}
+
+// Crates and folders can be written to a folder, whatever the identifiers are.
+func TestOut(t *testing.T) {
+	t.Parallel()
+	ids := []string{"DS-0000000", "../../escape", "a/b", "ä"}
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 4, Studies: 1, Assays: 1, Cells: 10}, func(n int, d *source.Dataset) {
+		d.Investigation[source.InvestigationIdentifier].Text = ids[n]
+		for _, rows := range []struct {
+			rows []source.Row
+			ref  int
+		}{{d.Studies, source.StudyInvestigation}, {d.Assays, source.AssayInvestigation}, {d.Cells, source.CellInvestigation}} {
+			for _, r := range rows.rows {
+				r[rows.ref].Text = ids[n]
+			}
+		}
+	})
+	o := options(connection, "http://127.0.0.1:1")
+	dir := t.TempDir()
+	o.Out = filepath.Join(dir, "crates")
+	if report := run(t, o); report.Counts.Uploaded != 4 {
+		t.Fatalf("%+v", report.Counts)
+	}
+	files, err := os.ReadDir(o.Out)
+	if err != nil || len(files) != 4 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	seen := map[string]bool{}
+	for _, f := range files {
+		data, err := os.ReadFile(filepath.Join(o.Out, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[apitest.Identifier(data)] = true
+	}
+	for _, id := range ids {
+		if !seen[id] {
+			t.Errorf("no file for %q", id)
+		}
+	}
+	o.Out, o.Folders = filepath.Join(dir, "folders"), true
+	run(t, o)
+	for _, name := range []string{"isa.investigation.xlsx", "studies/study_1/isa.study.xlsx", "assays/assay-1/isa.assay.xlsx"} {
+		if _, err := os.Stat(filepath.Join(o.Out, "DS-0000000", name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
+		t.Errorf("written outside: %v, %v", entries, err)
+	}
+}
+
+// The report has the members that its readers know.
+func TestReportShape(t *testing.T) {
+	t.Parallel()
+	r := &sqltoarc.Report{RDI: "demo", RDIURL: "https://rdi.example.org", Duration: 1234 * time.Millisecond,
+		Counts: sqltoarc.Counts{Found: 3, Failed: 1, Studies: 4, Assays: 5}, Failed: []string{"x"}}
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `"@type":["prov:Activity","schema:CreateAction"],"schema:name":"SQL to ARC Conversion Run",` +
+		`"schema:instrument":{"@type":"schema:SoftwareApplication","schema:name":"FAIRagro Middleware SQL-to-ARC"},` +
+		`"status":"schema:FailedActionStatus","duration":"PT1.23S","duration_seconds":1.234,"found_datasets":3,"total_studies":4,"total_assays":5,` +
+		`"failed_datasets":1,"failed_ids":["x"],"prov:used":{"@id":"https://rdi.example.org","@type":"schema:Organization",` +
+		`"schema:identifier":"demo","schema:name":"Research Data Infrastructure: demo"}}`
+	if !strings.HasSuffix(string(text), want) {
+		t.Errorf("got  %s\nwant …%s", text, want)
+	}
+	if _, err := sqltoarc.Run(t.Context(), sqltoarc.Options{ConnectionString: "nonsense", DryRun: true}); !errors.As(err, new(*fault.Error)) {
+		t.Errorf("a run that cannot begin: %v", err)
+	}
+}

@@ -1,0 +1,182 @@
+package sqltoarc_test
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+
+	"github.com/fairagro/middleware-api/internal/httpapi"
+	"github.com/fairagro/middleware-api/internal/ingest"
+	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/sqltoarc"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/datagen"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// service is the real API.
+type service struct {
+	url   string
+	store *store.Store
+	// fault, set before the first request, may answer in the service's place.
+	fault func(w http.ResponseWriter, r *http.Request) bool
+}
+
+func newService(tb testing.TB) *service {
+	tb.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	st, err := store.Open(tb.Context(), store.Options{DSN: pgtest.DSN(tb), Logger: quiet})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(st.Close)
+	api, err := httpapi.New(ingest.New(st, ingest.Options{Logger: quiet}), httpapi.Options{KnownRDIs: []string{"demo"}, Log: quiet})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := &service{store: st}
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.fault == nil || !s.fault(w, r) {
+			api.ServeHTTP(w, r)
+		}
+	}))
+	tb.Cleanup(func() { api.Drain(); web.Close() })
+	s.url = web.URL
+	return s
+}
+
+// harvests gives what has become of the harvests, newest first.
+func (s *service) harvests(tb testing.TB) []store.Harvest {
+	tb.Helper()
+	all, err := s.store.Harvests(tb.Context(), store.HarvestFilter{RDIs: []string{"demo"}, Limit: 100})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return all
+}
+
+// The service gets everything in bulk; a second run sends only what has changed,
+// and neither builds nor sends the rest; both harvests say so.
+func TestSecondRunSendsWhatHasChanged(t *testing.T) {
+	t.Parallel()
+	shape := datagen.Small()
+	connection := loaded(t, postgres(t), shape, nil)
+	api := newService(t)
+	o := options(connection, api.url)
+	o.StateDir = t.TempDir()
+	first := run(t, o)
+	if first.Counts.Uploaded != int64(shape.Investigations) {
+		t.Errorf("first run: %+v", first.Counts)
+	}
+	exec(t, connection, "UPDATE t_vinvestigation SET title = 'changed' WHERE identifier IN ('DS-0000003', 'DS-0000005')")
+	second := run(t, o)
+	if c := second.Counts; c.Uploaded != 2 || c.Built != 2 || c.Unchanged != int64(shape.Investigations)-2 {
+		t.Errorf("second run: %+v", c)
+	}
+	h := api.harvests(t)
+	if len(h) != 2 || h[0].Status != store.Completed || h[1].Status != store.Completed {
+		t.Fatalf("harvests: %+v", h)
+	}
+	if s := h[0].Statistics; s.Updated != 2 || s.Unchanged != int64(shape.Investigations)-2 || s.New != 0 || s.Errors != 0 {
+		t.Errorf("statistics of the second harvest: %+v", s)
+	}
+	if s := h[1].Statistics; s.New != int64(shape.Investigations) || s.Errors != 0 {
+		t.Errorf("statistics of the first harvest: %+v", s)
+	}
+}
+
+// A service that has lost its ARCs, or never had them, gets them although this
+// side believes that nothing has changed.
+func TestTheServiceHasTheLastWord(t *testing.T) {
+	t.Parallel()
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 8, Studies: 1, Assays: 1, Cells: 10}, nil)
+	api := newService(t)
+	o := options(connection, api.url)
+	o.StateDir = t.TempDir()
+	run(t, o)
+	lost, _, err := api.store.ARCs(t.Context(), store.ARCFilter{RDIs: []string{"demo"}, Limit: 100})
+	if err != nil || len(lost) != 8 {
+		t.Fatalf("%d ARCs, %v", len(lost), err)
+	}
+	exec(t, connection, "UPDATE t_vinvestigation SET title = title || ' once' WHERE identifier = 'DS-0000001'")
+	other := o
+	other.StateDir = t.TempDir()
+	run(t, other) // another machine has brought a change
+	exec(t, connection, "UPDATE t_vinvestigation SET title = replace(title, ' once', '') WHERE identifier = 'DS-0000001'")
+	report := run(t, o)
+	if c := report.Counts; c.Uploaded != 1 || c.Unchanged != 7 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// Whenever the connection is cut, at random, what was acknowledged stays, and
+// running again until it succeeds brings everything into one completed harvest.
+func TestCutsAtRandom(t *testing.T) {
+	t.Parallel()
+	const datasets = 60
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: datasets, Studies: 1, Assays: 1, Cells: 10}, nil)
+	api := newService(t)
+	var requests atomic.Int64
+	api.fault = func(http.ResponseWriter, *http.Request) bool {
+		if n := requests.Add(1); n%4 == 0 && n < 60 {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
+	o := options(connection, api.url)
+	o.StateDir, o.Resume, o.Upload.MaxRetries = t.TempDir(), true, -1
+	for attempt := 1; ; attempt++ {
+		report, err := sqltoarc.Run(t.Context(), o)
+		if err == nil {
+			if report.Counts.Done() != datasets || report.Counts.Failed != 0 {
+				t.Errorf("last run: %+v", report.Counts)
+			}
+			break
+		}
+		if attempt == 60 {
+			t.Fatalf("no end after %d attempts: %v", attempt, err)
+		}
+	}
+	arcs, _, err := api.store.ARCs(t.Context(), store.ARCFilter{RDIs: []string{"demo"}, Limit: 100})
+	if err != nil || len(arcs) != datasets {
+		t.Errorf("%d ARCs, want %d (%v)", len(arcs), datasets, err)
+	}
+	completed := 0
+	for _, h := range api.harvests(t) {
+		if h.Status == store.Completed {
+			completed++
+			if n := h.Statistics.Submitted(); n != datasets {
+				t.Errorf("completed with %d ARCs, want %d", n, datasets)
+			}
+		}
+	}
+	if completed != 1 {
+		t.Errorf("%d completed harvests, want 1", completed)
+	}
+}
+
+// BenchmarkSecondRun converts a database into the real service twice, and
+// reports how much faster nothing to do is than everything.
+func BenchmarkSecondRun(b *testing.B) {
+	n := benchmarkSize(b)
+	connection := postgres(b)
+	if err := datagen.Load(b.Context(), connection, datagen.Benchmark(n), datagen.Options{}); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		api := newService(b)
+		o := sqltoarc.Options{ConnectionString: connection, Schema: source.SchemaViews, RDI: "demo", StateDir: b.TempDir()}
+		o.Upload.URL = api.url
+		_, first := measure(b, o)
+		report, second := measure(b, o)
+		if report.Counts.Unchanged != int64(n) || report.Counts.Built != 0 {
+			b.Fatalf("second run: %+v", report.Counts)
+		}
+		b.Logf("first:  %v", first)
+		b.Logf("second: %v", second)
+		b.ReportMetric(first.took.Seconds()/second.took.Seconds(), "ratio")
+		b.ReportMetric((first.own+first.database).Seconds()/(second.own+second.database).Seconds(), "cpu-ratio")
+	}
+}

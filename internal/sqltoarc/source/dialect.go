@@ -1,0 +1,228 @@
+package source
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// maxKeys is how many keys one query may name: Oracle takes at most 1000
+// expressions in a list, SQL Server 2100 parameters in all.
+const maxKeys = 1000
+
+// Dialect is one database product. What differs between them is collected here:
+// spelling of names and parameters, how a snapshot is begun, error codes.
+type Dialect struct {
+	// Name is the product as people call it.
+	Name string
+	// driver is the name of the driver in database/sql,
+	// empty for PostgreSQL, which is spoken to directly.
+	driver string
+	quote  func(name string) string
+	// parameter gives the n-th parameter, counted from 1.
+	parameter func(n int) string
+	// limit gives the text before and after the rest of a SELECT that keeps its
+	// result to n rows.
+	limit func(n int) (before, after string)
+	// text gives an expression that is the value of a column as text.
+	text func(column string) string
+}
+
+func quoteWith(open, end string) func(string) string {
+	return func(name string) string { return open + strings.ReplaceAll(name, end, end+end) + end }
+}
+
+func asIs(s string) string { return s }
+
+func limitAfter(n int) (before, after string) { return "", " LIMIT " + strconv.Itoa(n) }
+
+// The dialects.
+var (
+	PostgreSQL = &Dialect{
+		Name:      "PostgreSQL",
+		quote:     quoteWith(`"`, `"`),
+		parameter: func(n int) string { return "$" + strconv.Itoa(n) },
+		limit:     limitAfter,
+		text:      func(c string) string { return c + "::text" },
+	}
+	MySQL = &Dialect{
+		Name:      "MySQL/MariaDB",
+		driver:    "mysql",
+		quote:     quoteWith("`", "`"),
+		parameter: func(int) string { return "?" },
+		limit:     limitAfter,
+		text:      asIs,
+	}
+	SQLServer = &Dialect{
+		Name:      "Microsoft SQL Server",
+		driver:    "sqlserver",
+		quote:     quoteWith("[", "]"),
+		parameter: func(n int) string { return "@p" + strconv.Itoa(n) },
+		limit: func(n int) (before, after string) {
+			return fmt.Sprintf("TOP (%d) ", n), ""
+		},
+		text: asIs,
+	}
+	Oracle = &Dialect{
+		Name:      "Oracle",
+		driver:    "oracle",
+		quote:     quoteWith(`"`, `"`),
+		parameter: func(n int) string { return ":" + strconv.Itoa(n) },
+		limit: func(n int) (before, after string) {
+			return "", fmt.Sprintf(" FETCH FIRST %d ROWS ONLY", n)
+		},
+		text: asIs,
+	}
+)
+
+// spellings gives the names under which a view is looked for: as documented,
+// then as a script without quotes creates it.
+func (d *Dialect) spellings(view string) []string {
+	names := []string{view, strings.ToLower(view)}
+	if d == Oracle {
+		names = []string{view, strings.ToUpper(view), strings.ToLower(view)}
+	}
+	quoted := make([]string, 0, len(names))
+	for i, name := range names {
+		if i == 0 || name != names[0] {
+			quoted = append(quoted, d.quote(name))
+		}
+	}
+	return quoted
+}
+
+// relation is a view (or a table that stands for it) as it was found in the
+// database.
+type relation struct {
+	view *View
+	// from is what follows FROM.
+	from string
+	// columns are the SQL expressions of the view's columns, "" for those that
+	// are missing.
+	columns []string
+	// keyType is the type of the column that names the investigation, where
+	// the dialect has to know it.
+	keyType string
+}
+
+// selectRows gives the statement that reads all columns; where is appended.
+func (d *Dialect) selectRows(r *relation, limit int, where string) string {
+	var b strings.Builder
+	b.WriteString("SELECT ")
+	after := ""
+	if limit > 0 {
+		before, end := d.limit(limit)
+		b.WriteString(before)
+		after = end
+	}
+	for i, column := range r.columns {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if column == "" {
+			b.WriteString("NULL")
+			continue
+		}
+		b.WriteString(d.text(column))
+	}
+	b.WriteString(" FROM " + r.from)
+	if where != "" {
+		b.WriteString(" WHERE " + where)
+	}
+	b.WriteString(after)
+	return b.String()
+}
+
+// keyArrays are the types of arrays to compare keys of PostgreSQL with so that an
+// index can be used. Keys of any other type are compared as text.
+var keyArrays = map[string]string{
+	"text": "text[]", "character varying": "text[]",
+	// Without its modifier the name "character" means a single one.
+	"character": "bpchar[]",
+	"smallint":  "smallint[]", "integer": "integer[]", "bigint": "bigint[]", "uuid": "uuid[]",
+}
+
+var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// possibleKeys leaves out the keys that a column cannot hold; PostgreSQL would
+// refuse the statement because of them.
+func (d *Dialect) possibleKeys(r *relation, keys []string) []string {
+	if d != PostgreSQL {
+		return keys
+	}
+	bits := map[string]int{"smallint": 16, "integer": 32, "bigint": 64}[r.keyType]
+	if bits == 0 && r.keyType != "uuid" {
+		return keys
+	}
+	possible := make([]string, 0, len(keys))
+	for _, key := range keys {
+		_, err := strconv.ParseInt(key, 10, max(bits, 1))
+		if bits > 0 && err == nil || bits == 0 && uuidForm.MatchString(key) {
+			possible = append(possible, key)
+		}
+	}
+	return possible
+}
+
+// whereKeys restricts a relation to n investigations. PostgreSQL takes them as
+// one array, so that the statement stays the same whatever their number.
+func (d *Dialect) whereKeys(r *relation, n int) string {
+	key := r.columns[r.view.Ref]
+	if d == PostgreSQL {
+		if array, ok := keyArrays[r.keyType]; ok {
+			return key + " = ANY($1::" + array + ")"
+		}
+		return "(" + key + ")::text = ANY($1::text[])"
+	}
+	if d == Oracle && (r.keyType == "char" || r.keyType == "nchar") {
+		key = "RTRIM(" + key + ")" // padded to the length of the column
+	}
+	var b strings.Builder
+	b.WriteString(key + " IN (")
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(d.parameter(i + 1))
+	}
+	return b.String() + ")"
+}
+
+// selectProblems counts the rows, and for each column that must not be NULL the
+// rows where it is.
+func (d *Dialect) selectProblems(r *relation) (statement string, columns []int) {
+	var b strings.Builder
+	b.WriteString("SELECT COUNT(*)")
+	for i, c := range r.view.Columns {
+		if c.NotNull && r.columns[i] != "" {
+			b.WriteString(", COALESCE(SUM(CASE WHEN " + r.columns[i] + " IS NULL THEN 1 ELSE 0 END), 0)")
+			columns = append(columns, i)
+		}
+	}
+	b.WriteString(" FROM " + r.from)
+	return b.String(), columns
+}
+
+// selectOrphans counts the rows whose investigation does not exist.
+func (d *Dialect) selectOrphans(r, investigations *relation) string {
+	ref, identifier := r.columns[r.view.Ref], investigations.columns[InvestigationIdentifier]
+	return "SELECT COUNT(*) FROM (SELECT " + d.text(ref) + " AS ref FROM " + r.from + " WHERE " + ref + " IS NOT NULL) r" +
+		" LEFT JOIN (SELECT DISTINCT " + d.text(identifier) + " AS id FROM " + investigations.from + ") i ON r.ref = i.id WHERE i.id IS NULL"
+}
+
+// selectDuplicates lists identifiers that more than one investigation has.
+func (d *Dialect) selectDuplicates(r *relation, limit int) string {
+	before, after := d.limit(limit)
+	key := r.columns[InvestigationIdentifier]
+	return "SELECT " + before + d.text(key) + ", COUNT(*) FROM " + r.from +
+		" GROUP BY " + key + " HAVING COUNT(*) > 1 ORDER BY 1" + after
+}
+
+// quoteLiteral spells a text as a constant of PostgreSQL, whatever the setting
+// of standard_conforming_strings.
+func quoteLiteral(text string) string {
+	return "E'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(text) + "'"
+}
+
+func replaceOnce(s, old, replacement string) string { return strings.Replace(s, old, replacement, 1) }

@@ -1,0 +1,108 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+)
+
+// Count is the number of rows of a view.
+type Count struct {
+	View string `json:"view"`
+	Rows int64  `json:"rows"`
+}
+
+// maxListed is how many offending keys a finding names.
+const maxListed = 5
+
+// Inspect reads through every view that [Database.Resolve] has found: counts
+// rows, values that are missing although required, and identifiers given twice.
+// On a large database it takes as long as the views need to be computed.
+func (d *Database) Inspect(ctx context.Context) ([]Count, []Finding, error) {
+	var counts []Count
+	var findings []Finding
+	for _, r := range d.relations {
+		if r == nil {
+			continue
+		}
+		count, found, err := d.inspectView(ctx, r)
+		if err != nil {
+			return nil, nil, d.failure("count "+r.view.Name, err)
+		}
+		counts = append(counts, count)
+		findings = append(findings, found...)
+		if found, err = d.orphans(ctx, r); err != nil {
+			return nil, nil, d.failure("compare the references of "+r.view.Name, err)
+		}
+		findings = append(findings, found...)
+	}
+	if r := d.relations[0]; r != nil {
+		found, err := d.duplicates(ctx, r)
+		if err != nil {
+			return nil, nil, d.failure("compare the identifiers of "+r.view.Name, err)
+		}
+		findings = append(findings, found...)
+	}
+	return counts, findings, nil
+}
+
+func (d *Database) inspectView(ctx context.Context, r *relation) (Count, []Finding, error) {
+	count := Count{View: r.view.Name}
+	var findings []Finding
+	statement, columns := d.address.dialect.selectProblems(r)
+	err := d.session.query(ctx, statement, nil, func(row [][]byte) (err error) {
+		if count.Rows, err = strconv.ParseInt(string(row[0]), 10, 64); err != nil {
+			return err
+		}
+		for i, column := range columns {
+			if n := string(row[i+1]); n != "0" {
+				findings = append(findings, Finding{
+					Severity: Warning, View: r.view.Name, Column: r.view.Columns[column].Name,
+					Text:   fmt.Sprintf("%s of %d rows have no value although it is required; they will be skipped", n, count.Rows),
+					Remedy: "give the column a value in every row",
+				})
+			}
+		}
+		return nil
+	})
+	if err == nil && r.view.Essential && count.Rows == 0 {
+		findings = append(findings, Finding{Severity: Warning, View: r.view.Name, Text: "there are no investigations"})
+	}
+	return count, findings, err
+}
+
+// orphans counts the rows of a view that belong to no investigation, which a run
+// never sees. Databases that cannot compare the two columns are not asked.
+func (d *Database) orphans(ctx context.Context, r *relation) ([]Finding, error) {
+	if r.view.Essential || d.relations[0] == nil {
+		return nil, nil
+	}
+	var findings []Finding
+	err := d.session.query(ctx, d.address.dialect.selectOrphans(r, d.relations[0]), nil, func(row [][]byte) error {
+		if n := string(row[0]); n != "0" {
+			findings = append(findings, Finding{
+				Severity: Warning, View: r.view.Name, Column: r.view.Columns[r.view.Ref].Name,
+				Text:   n + " rows name an investigation that does not exist; they will be left out",
+				Remedy: "correct the references, or add the investigations",
+			})
+		}
+		return nil
+	})
+	if err != nil && classify(err) != unreachable && ctx.Err() == nil {
+		return nil, nil
+	}
+	return findings, err
+}
+
+func (d *Database) duplicates(ctx context.Context, r *relation) ([]Finding, error) {
+	var findings []Finding
+	err := d.session.query(ctx, d.address.dialect.selectDuplicates(r, maxListed), nil, func(row [][]byte) error {
+		findings = append(findings, Finding{
+			Severity: Warning, View: r.view.Name, Key: string(row[0]), Column: "identifier",
+			Text:   string(row[1]) + " investigations have this identifier; only the first will be uploaded",
+			Remedy: "make identifiers unique",
+		})
+		return nil
+	})
+	return findings, err
+}

@@ -1,0 +1,438 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strconv"
+	"sync"
+)
+
+// ReadOptions restrict and size a pass over the database. Zero values stand
+// for the defaults.
+type ReadOptions struct {
+	BatchSize    int      // investigations per batch at most; default 500
+	BatchBytes   int      // memory that the rows of a batch should take; default 8 MiB
+	DatasetBytes int      // datasets that take more are not read; default 64 MiB
+	Sessions     int      // batches that may be read at the same time; default 1
+	Only         []string // identifiers; empty means all
+	Limit        int      // investigations at most; 0 means all
+	// Known, if set, gives the fingerprint that a dataset had earlier. Datasets
+	// that still have it come without their rows. It is called by several
+	// goroutines.
+	Known func(key string) (fingerprint [32]byte, ok bool, err error)
+}
+
+// Reader passes over the datasets of one snapshot.
+type Reader struct {
+	database *Database
+	options  ReadOptions
+	total    int64
+	note     *Finding
+	sessions chan session // those that read parts, whoever is free
+	all      []session
+	mu       sync.Mutex // guards what follows
+	cursor   cursor
+	waiting  []*Dataset // did not fit into the batches that they were in
+	average  int        // bytes per dataset lately
+	dead     error      // what the cursor has ended with
+	blind    int        // batches that are to be read without a look
+}
+
+// Read begins a pass. [Database.Resolve] must have found the views usable. The
+// finding, if any, tells how the snapshot is less than it should be.
+func (d *Database) Read(ctx context.Context, o ReadOptions) (*Reader, *Finding, error) {
+	o.BatchSize = min(cmp.Or(o.BatchSize, 500), maxKeys)
+	o.BatchBytes = cmp.Or(o.BatchBytes, 8<<20)
+	o.DatasetBytes = cmp.Or(o.DatasetBytes, 64<<20)
+	o.Sessions = max(o.Sessions, 1)
+	if len(o.Only) > maxKeys {
+		return nil, nil, errors.New("at most " + strconv.Itoa(maxKeys) + " datasets can be named")
+	}
+	r := &Reader{database: d, options: o}
+	if err := r.begin(ctx); err != nil {
+		r.Close()
+		return nil, nil, d.failure("read the investigations", err)
+	}
+	return r, r.note, nil
+}
+
+// begin opens the snapshot, the sessions that share it, and the cursor.
+func (r *Reader) begin(ctx context.Context) error {
+	d, main := r.database, r.database.session
+	note, err := d.begin(ctx, main)
+	if err != nil {
+		return err
+	}
+	r.note = note
+	r.all = d.share(ctx, main, r.options.Sessions)
+	statement, keys := r.investigations()
+	if d.Dialect() != PostgreSQL {
+		return r.spool(ctx, main, statement, keys)
+	}
+	if len(r.all) == 0 {
+		// A failed export leaves a failed transaction.
+		if err := main.exec(ctx, "ROLLBACK"); err != nil {
+			return err
+		}
+		if _, err := d.begin(ctx, main); err != nil {
+			return err
+		}
+		return r.spool(ctx, main, statement, keys)
+	}
+	if err := r.count(ctx, main); err != nil {
+		return err
+	}
+	r.give(r.all)
+	if keys != nil {
+		statement = inlineKeys(statement, keys)
+	}
+	c, err := openPGCursor(ctx, main, statement)
+	r.cursor = c
+	return err
+}
+
+// investigations gives the statement over vInvestigation.
+func (r *Reader) investigations() (statement string, keys []string) {
+	d, relation := r.database.Dialect(), r.database.relations[0]
+	where := ""
+	if len(r.options.Only) > 0 {
+		keys = d.possibleKeys(relation, r.options.Only)
+		where = d.whereKeys(relation, len(keys))
+	}
+	return d.selectRows(relation, r.options.Limit, where), keys
+}
+
+// spool reads the investigations at once and leaves the session to the parts.
+func (r *Reader) spool(ctx context.Context, s session, statement string, keys []string) error {
+	p, err := fillSpool(ctx, s, statement, keys, len(r.database.views[0].Columns))
+	if err != nil {
+		return err
+	}
+	r.cursor, r.total = p, p.left
+	r.give([]session{s})
+	return nil
+}
+
+func (r *Reader) give(sessions []session) {
+	r.sessions = make(chan session, len(sessions))
+	for _, s := range sessions {
+		r.sessions <- s
+	}
+}
+
+// count asks how many investigations there are in the snapshot.
+func (r *Reader) count(ctx context.Context, s session) error {
+	d, relation := r.database.Dialect(), r.database.relations[0]
+	statement, keys := "SELECT COUNT(*) FROM "+relation.from, []string(nil)
+	if len(r.options.Only) > 0 {
+		keys = d.possibleKeys(relation, r.options.Only)
+		statement += " WHERE " + d.whereKeys(relation, len(keys))
+	}
+	err := s.query(ctx, statement, keys, func(row [][]byte) error {
+		n, err := strconv.ParseInt(string(row[0]), 10, 64)
+		r.total = n
+		return err
+	})
+	if limit := int64(r.options.Limit); limit > 0 {
+		r.total = min(r.total, limit)
+	}
+	return err
+}
+
+// Total gives the number of investigations that the pass will bring.
+func (r *Reader) Total() int64 { return r.total }
+
+// Sessions gives the number of batches that can be read at the same time.
+func (r *Reader) Sessions() int { return cap(r.sessions) }
+
+// Close ends the snapshot.
+func (r *Reader) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	defer cancel()
+	for _, s := range r.all {
+		s.close(ctx)
+	}
+	r.database.session.rollback(ctx)
+	if r.cursor != nil {
+		r.cursor.close()
+	}
+}
+
+// Next gives the next batch, [io.EOF] after the last one. Batches come in no
+// particular order. Who has had a batch must ask again until the end: what did
+// not fit into it is still to come.
+func (r *Reader) Next(ctx context.Context) ([]*Dataset, error) {
+	batch, err := r.advance(ctx)
+	if err != nil {
+		return nil, r.database.failure("read the investigations", err)
+	}
+	if len(batch) == 0 {
+		return nil, io.EOF
+	}
+	var s session
+	select {
+	case s = <-r.sessions:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { r.sessions <- s }()
+	return r.read(ctx, s, batch)
+}
+
+// Fetch brings the rows of datasets that came without them: of the first, and of
+// as many after it as fit. The others stay Unchanged.
+func (r *Reader) Fetch(ctx context.Context, batch []*Dataset) error {
+	var s session
+	select {
+	case s = <-r.sessions:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { r.sessions <- s }()
+	// The look at them has told their sizes.
+	n, size := 1, batch[0].size
+	for n < len(batch) && size+batch[n].size <= r.limit() {
+		size += batch[n].size
+		n++
+	}
+	left, err := r.fill(ctx, s, batch[:n])
+	for _, d := range left {
+		d.Unchanged = true
+	}
+	return err
+}
+
+// read brings a batch: first a look at those that are known already, then the
+// rows of those that are new or have changed. Where most turn out to have changed
+// the look costs more than it saves, and is left out for a while. What does not
+// fit waits for the next batch.
+func (r *Reader) read(ctx context.Context, s session, batch []*Dataset) ([]*Dataset, error) {
+	r.mu.Lock()
+	blind := r.blind > 0
+	r.blind = max(r.blind-1, 0)
+	r.mu.Unlock()
+	wanted := batch
+	if r.options.Known != nil && !blind {
+		var err error
+		if wanted, err = r.look(ctx, s, batch); err != nil {
+			return nil, err
+		}
+	}
+	left, err := r.fill(ctx, s, wanted)
+	if err != nil {
+		return nil, err
+	}
+	here := make([]*Dataset, 0, len(batch))
+	for _, d := range batch {
+		if !slices.Contains(left, d) {
+			here = append(here, d)
+		}
+	}
+	r.learn(here, left)
+	return here, nil
+}
+
+// look reads the rows of datasets that are known already, keeping nothing but
+// their fingerprints, and gives the datasets of which the rows are needed.
+func (r *Reader) look(ctx context.Context, s session, batch []*Dataset) ([]*Dataset, error) {
+	var known, wanted []*Dataset
+	before := make(map[*Dataset][32]byte, len(batch))
+	seen := make(map[string]bool, len(batch))
+	for _, d := range batch {
+		key := d.Investigation[InvestigationIdentifier]
+		f, ok, err := [32]byte{}, false, error(nil)
+		if d.Duplicate = d.Duplicate || key.Valid && seen[key.Text]; key.Valid && !d.Duplicate {
+			seen[key.Text] = true
+			f, ok, err = r.options.Known(key.Text)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			before[d], known = f, append(known, d)
+		} else {
+			wanted = append(wanted, d)
+		}
+	}
+	if len(known) == 0 {
+		return wanted, nil
+	}
+	if err := r.scan(ctx, s, known, nil); err != nil {
+		return nil, err
+	}
+	same := 0
+	for _, d := range known {
+		if d.Unchanged = d.Fingerprint == before[d]; d.Unchanged {
+			same++
+		} else {
+			wanted = append(wanted, d)
+		}
+	}
+	if len(known) >= 25 && same < len(known)/2 {
+		r.mu.Lock()
+		r.blind = 10
+		r.mu.Unlock()
+	}
+	return wanted, nil
+}
+
+// advance gives as many investigations as should fit: those that are waiting, or
+// else the next ones of the cursor.
+func (r *Reader) advance(ctx context.Context) ([]*Dataset, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.dead != nil {
+		return nil, r.dead
+	}
+	n := min(r.options.BatchSize, 50)
+	if r.average > 0 {
+		n = min(max(r.options.BatchBytes/r.average, 1), r.options.BatchSize)
+	}
+	if waiting := r.waiting; len(waiting) > 0 {
+		n = min(n, len(waiting))
+		r.waiting = waiting[n:]
+		return waiting[:n:n], nil
+	}
+	rows, err := r.cursor.next(ctx, n)
+	r.dead = err
+	batch := make([]*Dataset, len(rows))
+	for i, row := range rows {
+		batch[i] = &Dataset{Investigation: row}
+	}
+	return batch, err
+}
+
+// learn remembers how large datasets are, following growth at once and
+// shrinkage slowly, and lets those wait that did not fit.
+func (r *Reader) learn(batch, left []*Dataset) {
+	sum := 0
+	for _, d := range batch {
+		sum += d.size
+	}
+	now := sum/len(batch) + 1
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now < r.average {
+		now = (3*r.average + now) / 4
+	}
+	r.average = now
+	r.waiting = append(r.waiting, left...)
+}
+
+// errTooMuch ends the reading of a batch that does not fit.
+var errTooMuch = errors.New("more rows than fit")
+
+// limit gives the bytes of rows that a session may bring at a time.
+func (r *Reader) limit() int { return max(4*r.options.BatchBytes, r.options.DatasetBytes) }
+
+// fill reads everything that belongs to the datasets. If that does not fit it
+// starts again with the first half of them, and gives those that are left. One
+// that does not fit alone is too large.
+func (r *Reader) fill(ctx context.Context, s session, all []*Dataset) (left []*Dataset, err error) {
+	for _, d := range all {
+		d.forget()
+	}
+	for batch := all; ; batch = batch[:len(batch)/2] {
+		limit := r.limit()
+		if err := r.scan(ctx, s, batch, &limit); !errors.Is(err, errTooMuch) {
+			return all[len(batch):], err
+		}
+		for _, d := range batch {
+			d.forget()
+		}
+		if len(batch) == 1 {
+			batch[0].TooLarge = true
+			return all[1:], nil
+		}
+	}
+}
+
+// scan passes over the rows of the datasets, with one query per view. With a
+// limit they are kept, without one only fingerprints are made of them.
+func (r *Reader) scan(ctx context.Context, s session, batch []*Dataset, limit *int) error {
+	index := make(map[string]*Dataset, len(batch))
+	keys := make([]string, 0, len(batch))
+	var head []byte
+	for _, d := range batch {
+		key := d.Investigation[InvestigationIdentifier]
+		if !key.Valid || d.Duplicate {
+			continue
+		}
+		if index[key.Text] != nil {
+			d.Duplicate = true
+			continue
+		}
+		index[key.Text] = d
+		keys = append(keys, key.Text)
+		if r.options.Known != nil {
+			d.print = newFingerprint()
+			head = encode(head[:0], d.Investigation.raw())
+			d.print.add(0, head)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	for i := 1; i < len(r.database.relations); i++ {
+		if err := r.part(ctx, s, i, keys, index, limit); errors.Is(err, errTooMuch) {
+			return err
+		} else if err != nil {
+			return r.database.failure("read "+r.database.views[i].Name, err)
+		}
+	}
+	for _, d := range index {
+		if d.print != nil {
+			d.Fingerprint, d.print = d.print.sum(), nil
+		}
+	}
+	return nil
+}
+
+// part reads the rows of one view that belong to the datasets. Which dataset
+// that is decides the exact text: databases that compare without regard to
+// case return more.
+func (r *Reader) part(ctx context.Context, s session, view int, keys []string, index map[string]*Dataset, limit *int) error {
+	relation := r.database.relations[view]
+	if relation == nil {
+		return nil
+	}
+	d := r.database.Dialect()
+	if keys = d.possibleKeys(relation, keys); len(keys) == 0 {
+		return nil
+	}
+	statement := d.selectRows(relation, 0, d.whereKeys(relation, len(keys)))
+	ref := relation.view.Ref
+	var a arena
+	return s.query(ctx, statement, keys, func(raw [][]byte) error {
+		dataset := index[string(raw[ref])]
+		if dataset == nil {
+			return nil
+		}
+		dataset.count(view)
+		if dataset.print != nil {
+			a.encoded = encode(a.encoded[:0], raw)
+			dataset.print.add(view, a.encoded)
+		}
+		size := sizeOf(raw)
+		dataset.size += size
+		if limit == nil {
+			return nil
+		}
+		if *limit -= size; *limit < 0 {
+			return errTooMuch
+		}
+		row := a.row(raw)
+		rows := dataset.part(view)
+		*rows = append(*rows, row)
+		return nil
+	})
+}
+
+// inlineKeys puts the array of keys into a statement that takes no parameter,
+// because a cursor cannot be declared with one over the simple protocol.
+func inlineKeys(statement string, keys []string) string {
+	return replaceOnce(statement, "$1", quoteLiteral(string(arrayLiteral(keys))))
+}

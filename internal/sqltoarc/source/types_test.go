@@ -1,0 +1,157 @@
+package source_test
+
+import (
+	"context"
+	"database/sql"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/fairagro/middleware-api/internal/sqltoarc/mariadbtest"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
+)
+
+// typesPostgreSQL has views such as people make them: whatever type a column has
+// in their tables, and references of another type than what they refer to.
+const typesPostgreSQL = `
+CREATE TYPE kind AS ENUM ('study', 'assay', 'investigation');
+CREATE VIEW vInvestigation (identifier, title, description_text, submission_date, public_release_date) AS VALUES
+	('7'::char(10), true, 1.50::numeric(6,2), date '2026-03-01', timestamptz '2026-03-01 10:00:00.25+02'),
+	('b7e23ec2-9af0-4b07-8f0a-000000000001', false, 1e3::numeric, NULL, NULL),
+	('text', NULL, NULL, '-infinity', NULL);
+CREATE VIEW "vStudy" AS SELECT 'S'::varchar(3) AS "Identifier", E'\\x41'::bytea AS "TITLE", NULL AS description_text, 7 AS investigation_ref;
+CREATE VIEW vassay AS SELECT 12::bigint AS identifier, '["S"]'::jsonb AS study_ref, 'b7e23ec2-9af0-4b07-8f0a-000000000001'::uuid AS investigation_ref;
+CREATE VIEW vcontact AS SELECT '[{"term": "a"}]'::json AS roles, 'investigation'::kind AS target_type, NULL AS target_ref, n AS investigation_ref
+	FROM (VALUES (7::numeric), (8.0)) t (n);
+CREATE VIEW vpublication AS SELECT 12345678::integer AS pubmed_id, 'study'::kind AS target_type, 'S'::char(5) AS target_ref, 'text'::char(20) AS investigation_ref`
+
+// typesMariaDB is the same for MariaDB, in a table of another character set.
+const typesMariaDB = `
+CREATE TABLE inv (id CHAR(10), u CHAR(36), t VARCHAR(50)) CHARACTER SET latin1 COLLATE latin1_german1_ci;
+INSERT INTO inv VALUES ('7', 'x', CONVERT('Müller' USING latin1));
+CREATE VIEW vInvestigation AS SELECT id AS identifier, t AS title, CAST(1.50 AS DECIMAL(6,2)) AS description_text, DATE '2026-03-01' AS submission_date,
+	TIMESTAMP '2026-03-01 10:00:00.25' AS public_release_date FROM inv;
+CREATE TABLE c (kind ENUM('investigation', 'study'), roles JSON, ref INT, y YEAR, f DOUBLE, flag BIT(9)) CHARACTER SET utf8mb4;
+INSERT INTO c VALUES ('investigation', '[{"term": "a"}]', 7, 2026, 0.1, b'100000001');
+CREATE VIEW vstudy AS SELECT 'S' AS Identifier, TRUE AS TITLE, flag AS description_text, 7 AS investigation_ref FROM c;
+CREATE VIEW vassay AS SELECT CAST(12 AS UNSIGNED) AS identifier, JSON_ARRAY('S') AS study_ref, '7' COLLATE utf8mb4_bin AS investigation_ref;
+CREATE VIEW vContact AS SELECT roles, kind AS target_type, NULL AS target_ref, y AS phone, f AS fax, ref AS investigation_ref FROM c`
+
+// Columns may have any type; their values come as the database spells them, and
+// rows find their investigation although the types of the two differ.
+func TestColumnTypes(t *testing.T) {
+	t.Parallel()
+	t.Run("postgresql", func(t *testing.T) {
+		t.Parallel()
+		connection := postgres(t)
+		conn, err := pgx.Connect(t.Context(), connection)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(context.Background())
+		if _, err := conn.Exec(t.Context(), typesPostgreSQL); err != nil {
+			t.Fatal(err)
+		}
+		d := open(t, connection, source.SchemaViews)
+		for _, f := range resolve(t, d) {
+			if f.Severity == source.Error {
+				t.Errorf("finding: %+v", f)
+			}
+		}
+		got := readAll(t, d, source.ReadOptions{}, 1)
+		one, two, three := got["7"], got["b7e23ec2-9af0-4b07-8f0a-000000000001"], got["text"]
+		if one == nil || two == nil || three == nil {
+			t.Fatalf("got %v", got)
+		}
+		if len(one.Studies) != 1 || len(two.Assays) != 1 || len(one.Contacts) != 1 || len(three.Publications) != 1 {
+			t.Fatalf("rows: %d studies, %d assays, %d contacts, %d publications", len(one.Studies), len(two.Assays), len(one.Contacts), len(three.Publications))
+		}
+		expect(t, map[string][2]string{
+			"boolean":     {one.Investigation.Text(source.InvestigationTitle), "true"},
+			"numeric":     {one.Investigation.Text(source.InvestigationDescription), "1.50"},
+			"date":        {iso(t, one.Investigation.Text(source.InvestigationSubmission)), "2026-03-01T00:00:00"},
+			"timestamptz": {iso(t, one.Investigation.Text(source.InvestigationRelease)), "2026-03-01T08:00:00.250000+00:00"},
+			"jsonb":       {two.Assays[0].Text(source.AssayStudies), `["S"]`},
+			"bigint":      {two.Assays[0].Text(source.AssayIdentifier), "12"},
+			"enum":        {one.Contacts[0].Text(source.ContactTargetType), "investigation"},
+			"char":        {three.Publications[0].Text(source.PublicationTarget), "S"},
+			"integer":     {three.Publications[0].Text(source.PublicationPubMedID), "12345678"},
+			"bytea":       {one.Studies[0].Text(source.StudyTitle), `\x41`},
+		})
+		if got := readAll(t, d, source.ReadOptions{Only: []string{"7"}}, 1); len(got) != 1 || len(got["7"].Studies) != 1 {
+			t.Errorf("only 7: %v", got)
+		}
+	})
+	t.Run("mariadb", func(t *testing.T) {
+		t.Parallel()
+		for _, mode := range []string{"", "ANSI", "TRADITIONAL", "NO_BACKSLASH_ESCAPES"} {
+			connection := mariadbtest.URL(t)
+			mariaExec(t, connection, strings.Split(typesMariaDB, ";\n"))
+			d := open(t, connection+"&sql_mode="+mode, source.SchemaViews)
+			for _, f := range resolve(t, d) {
+				if f.Severity == source.Error {
+					t.Errorf("finding: %+v", f)
+				}
+			}
+			one := readAll(t, d, source.ReadOptions{Only: []string{"7", `a'b"c\`}}, 1)["7"]
+			if one == nil || len(one.Studies) != 1 || len(one.Assays) != 1 || len(one.Contacts) != 1 {
+				t.Fatalf("got %+v", one)
+			}
+			expect(t, map[string][2]string{
+				"latin1":  {one.Investigation.Text(source.InvestigationTitle), "Müller"},
+				"decimal": {one.Investigation.Text(source.InvestigationDescription), "1.50"},
+				"date":    {iso(t, one.Investigation.Text(source.InvestigationSubmission)), "2026-03-01T00:00:00"},
+				"time":    {iso(t, one.Investigation.Text(source.InvestigationRelease)), "2026-03-01T10:00:00.250000"},
+				"boolean": {one.Studies[0].Text(source.StudyTitle), "1"},
+				"bit":     {one.Studies[0].Text(source.StudyDescription), "257"},
+				"number":  {one.Assays[0].Text(source.AssayIdentifier), "12"},
+				"json":    {one.Contacts[0].Text(source.ContactRoles), `[{"term": "a"}]`},
+				"year":    {one.Contacts[0].Text(source.ContactPhone), "2026"},
+				"double":  {one.Contacts[0].Text(source.ContactFax), "0.1"},
+			})
+		}
+	})
+}
+
+func iso(tb testing.TB, text string) string {
+	tb.Helper()
+	out, err := source.ISOTime(text)
+	if err != nil {
+		tb.Error(err)
+	}
+	return out
+}
+
+func expect(tb testing.TB, pairs map[string][2]string) {
+	tb.Helper()
+	for what, pair := range pairs {
+		if pair[0] != pair[1] {
+			tb.Errorf("%s: got %q, want %q", what, pair[0], pair[1])
+		}
+	}
+}
+
+// mariaExec runs statements.
+func mariaExec(tb testing.TB, connection string, statements []string) {
+	tb.Helper()
+	u, err := url.Parse(connection)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	config := mysql.NewConfig()
+	config.User, config.Net, config.Addr, config.DBName = u.User.Username(), "unix", u.Query().Get("unix_socket"), strings.TrimPrefix(u.Path, "/")
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	defer db.Close()
+	for _, statement := range statements {
+		if _, err := db.ExecContext(tb.Context(), statement); err != nil {
+			tb.Fatalf("%s: %v", statement, err)
+		}
+	}
+}

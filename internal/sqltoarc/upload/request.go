@@ -1,0 +1,262 @@
+package upload
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+)
+
+// request is one call. The body is kept so that it can be sent again.
+type request struct {
+	method, path string
+	body         []byte
+	contentType  string // default application/json
+	encoding     string
+	accept       string // default application/json
+	// repeat tells that sending it twice does no harm.
+	repeat bool
+}
+
+// StatusError is an answer that is not a success.
+type StatusError struct {
+	Status int
+	Detail string // what the service says about it
+}
+
+// Error gives status and detail on one line.
+func (e *StatusError) Error() string { return fmt.Sprintf("HTTP %d: %s", e.Status, e.Detail) }
+
+// statusOf gives the status of an answer that was not a success, 0 without one.
+func statusOf(err error) int {
+	if e, ok := errors.AsType[*StatusError](err); ok {
+		return e.Status
+	}
+	return 0
+}
+
+// statusText gives what the service says about an answer that is not a success.
+func statusText(err error) string {
+	if e, ok := errors.AsType[*StatusError](err); ok {
+		return e.Error()
+	}
+	return err.Error()
+}
+
+// call sends a request and reads its answer into out, unless that is nil.
+func (c *Client) call(ctx context.Context, r request, out any) error {
+	return c.attempts(ctx, r.repeat, func(ctx context.Context) (time.Duration, error) {
+		ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+		defer cancel()
+		resp, err := c.send(ctx, r)
+		if err != nil {
+			return 0, err
+		}
+		defer func() { _ = resp.Body.Close() }()
+		return retryAfter(resp), decode(resp, r, out)
+	})
+}
+
+// attempts repeats what failed for a passing reason.
+func (c *Client) attempts(ctx context.Context, repeat bool, once func(ctx context.Context) (time.Duration, error)) error {
+	for attempt := 1; ; attempt++ {
+		wait, err := c.slot(ctx, once)
+		if err == nil || attempt > max(c.options.MaxRetries, 0) || ctx.Err() != nil || !passing(err, repeat) {
+			return c.failure(err)
+		}
+		if wait == 0 {
+			wait = min(c.options.Backoff<<(attempt-1), maxDelay)
+			wait = wait/2 + rand.N(wait/2+1) //nolint:gosec // jitter
+		}
+		if e := sleep(ctx, wait); e != nil {
+			return c.failure(err)
+		}
+	}
+}
+
+// slot bounds the requests in flight.
+func (c *Client) slot(ctx context.Context, once func(ctx context.Context) (time.Duration, error)) (time.Duration, error) {
+	select {
+	case c.slots <- struct{}{}:
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	defer func() { <-c.slots }()
+	return once(ctx)
+}
+
+// passing tells whether trying again makes sense. What is not safe to repeat is
+// repeated only if the service cannot have begun to work on it.
+func passing(err error, repeat bool) bool {
+	switch status := statusOf(err); {
+	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
+		return true
+	case status == http.StatusBadGateway || status == http.StatusGatewayTimeout:
+		return repeat
+	case status != 0:
+		return false
+	}
+	if distrust(err) || distrusted(err) {
+		return false
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return true
+	}
+	if _, ok := fault.Of(err); ok || errors.Is(err, ErrUnsupported) {
+		return false
+	}
+	return repeat
+}
+
+// distrust tells that the API's certificate does not convince us.
+func distrust(err error) bool {
+	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	return ok
+}
+
+// distrusted tells that our certificate, or the lack of one, does not convince the
+// other side: it sends one of the alerts about certificates (RFC 8446, section
+// 6.2), for which crypto/tls has only texts.
+func distrusted(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error" && strings.Contains(op.Err.Error(), "certificate")
+}
+
+func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
+	u := *c.base
+	u.Path += r.path
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", cmp.Or(r.accept, "application/json"))
+	if r.method != http.MethodGet {
+		req.Header.Set("Content-Type", cmp.Or(r.contentType, "application/json"))
+	}
+	if r.encoding != "" {
+		req.Header.Set("Content-Encoding", r.encoding)
+	}
+	if c.options.UserAgent != "" {
+		req.Header.Set("User-Agent", c.options.UserAgent)
+	}
+	return c.http.Do(req)
+}
+
+// decode reads an answer.
+func decode(resp *http.Response, r request, out any) error {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return &StatusError{Status: resp.StatusCode, Detail: detail(body)}
+	}
+	if out == nil || resp.StatusCode == http.StatusNoContent {
+		return nil
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return &fault.Error{Code: CodeAnswer, Owner: fault.OwnerOperator, Cause: err,
+			Text:   fmt.Sprintf("the answer to %s %s is not what the API answers", r.method, r.path),
+			Remedy: "check that api_url is the address of the API and not of something before it"}
+	}
+	return nil
+}
+
+// maxDetail keeps messages readable.
+const maxDetail = 500
+
+// detail gives the reason out of an error's body.
+func detail(body []byte) string {
+	var shape struct{ Detail json.RawMessage }
+	text := string(body)
+	if json.Unmarshal(body, &shape) == nil && len(shape.Detail) > 0 {
+		text = string(shape.Detail)
+		var plain string
+		var list []struct{ Msg string }
+		switch {
+		case json.Unmarshal(shape.Detail, &plain) == nil:
+			text = plain
+		case json.Unmarshal(shape.Detail, &list) == nil && len(list) > 0:
+			messages := make([]string, len(list))
+			for i, e := range list {
+				messages[i] = e.Msg
+			}
+			text = strings.Join(messages, "; ")
+		}
+	}
+	text = strings.Join(strings.Fields(text), " ")
+	if runes := []rune(text); len(runes) > maxDetail {
+		text = string(runes[:maxDetail]) + "…"
+	}
+	return text
+}
+
+// retryAfter reads how long the service wants to be left alone: seconds or a
+// date (RFC 9110, section 10.2.3).
+func retryAfter(resp *http.Response) time.Duration {
+	text := resp.Header.Get("Retry-After")
+	wait := time.Duration(0)
+	if seconds, err := strconv.Atoi(text); err == nil {
+		wait = time.Duration(seconds) * time.Second
+	} else if date, err := http.ParseTime(text); err == nil {
+		wait = time.Until(date)
+	}
+	return min(max(wait, 0), maxRetryAfter)
+}
+
+// failure turns what finally went wrong into a fault.
+func (c *Client) failure(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, ErrUnsupported) {
+		return err
+	}
+	if _, ok := fault.Of(err); ok {
+		return err
+	}
+	status := statusOf(err)
+	f := &fault.Error{Code: CodeRefused, Owner: fault.OwnerRDI, Cause: err, Text: "the API refuses: " + err.Error()}
+	switch {
+	case distrust(err):
+		f.Code = CodeCertificate
+		f.Text = fmt.Sprintf("the certificate of the API at %s is not to be trusted: %v", c.base.Host, plainCause(err))
+		f.Remedy = "name the authority that it comes from in ca_cert_path, or have the certificate renewed"
+	case distrusted(err):
+		f.Code = CodeDenied
+		f.Text = fmt.Sprintf("the API at %s does not accept our certificate: %v", c.base.Host, plainCause(err))
+		f.Remedy = "check that client_cert_path names a certificate that is valid and comes from the right authority: sql-to-arc check"
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		f.Code = CodeDenied
+		f.Remedy = "check the client certificate (client_cert_path) and that it allows this RDI: sql-to-arc check"
+	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
+		f.Remedy = "check that api_url is the address of the API"
+	case status >= 500 || status == http.StatusTooManyRequests:
+		f.Code, f.Owner = CodeUnreachable, fault.OwnerOperator
+		f.Text = "the API is not able to work: " + err.Error()
+		f.Remedy = "try again later: sql-to-arc run --resume"
+	case status == 0:
+		f.Code, f.Owner = CodeUnreachable, fault.OwnerNobody
+		f.Text = fmt.Sprintf("the API at %s cannot be reached: %v", c.base.Host, plainCause(err))
+		f.Remedy = "check api_url and the network, then: sql-to-arc run --resume"
+	}
+	return f
+}
+
+// plainCause leaves out method and URL, which the message has already.
+func plainCause(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
+}
