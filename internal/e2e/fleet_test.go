@@ -104,11 +104,11 @@ func (b *box) oneAtATime(n int) {
 	b.tb.Helper()
 	// Without load: a journal that is behind no longer knows the units of
 	// processes that have ended.
-	cursor := b.sh("journalctl --sync && journalctl -n 1 -o json --output-fields=__CURSOR | sed 's/.*\"__CURSOR\":\"\\([^\"]*\\)\".*/\\1/'")
+	mark := b.mark()
 	for range 2 * n {
 		b.untilRecycled()
 	}
-	out := b.sh(`journalctl --sync && journalctl --no-pager -o json --output-fields=_SYSTEMD_UNIT,MESSAGE --after-cursor='` + cursor + `' -t middleware-api -g '^worker (ready|stopping)' |
+	out := b.sh(since(mark) + `-o json --output-fields=_SYSTEMD_UNIT,MESSAGE -t middleware-api -g '^worker (ready|stopping)' |
 		sed -E 's/.*"_SYSTEMD_UNIT":"([^"]*)".*/\1 &/; s/^([^ ]*) .*(recycling|worker ready).*/\1 \2/'`)
 	away := ""
 	recycled := 0

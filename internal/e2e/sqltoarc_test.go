@@ -57,23 +57,18 @@ func (b *box) converter() {
 	b.apt("install", "/root/"+name)
 }
 
-// convert starts the converter and gives its exit status once it has ended.
-func (b *box) convert() int {
+// convert starts the converter and gives its exit status once it has ended, and
+// what it has written to the journal.
+func (b *box) convert() (int, string) {
 	b.tb.Helper()
+	mark := b.mark()
 	out, _ := b.try("systemctl reset-failed 'sql-to-arc@*'; systemctl start --wait sql-to-arc@soil; systemctl show -p ExecMainStatus --value sql-to-arc@soil")
 	lines := strings.Split(out, "\n")
 	status, err := strconv.Atoi(lines[len(lines)-1])
 	if err != nil {
 		b.tb.Fatalf("status: %s", out)
 	}
-	return status
-}
-
-// said gives what the last run has written to the journal.
-func (b *box) said() string {
-	b.tb.Helper()
-	b.sh("journalctl --sync")
-	return b.sh(`journalctl --no-pager -o cat -t sql-to-arc _SYSTEMD_INVOCATION_ID="$(systemctl show -p InvocationID --value sql-to-arc@soil)" || true`)
+	return status, b.sh(since(mark) + "-o cat -t sql-to-arc || true")
 }
 
 // Starting the unit brings the datasets of a database into git, with the password
@@ -92,14 +87,15 @@ func TestDatabaseBecomesCommits(t *testing.T) {
 	// The timer refers to the unit, so that its result is kept.
 	b.sh("systemctl daemon-reload && systemctl enable --now sql-to-arc@soil.timer 2>&1")
 
-	if status := b.convert(); status != 3 {
-		t.Fatalf("first run: status %d, want 3\n%s", status, b.said())
+	status, said := b.convert()
+	if status != 3 {
+		t.Fatalf("first run: status %d, want 3\n%s", status, said)
 	}
 	if result := b.sh("systemctl show -p Result --value sql-to-arc@soil"); result != "success" {
 		t.Errorf("the unit ends with %s", result)
 	}
 	for _, want := range []string{"site-4", "vInvestigation", "title", "a required value is missing", "12 datasets read", "11 new or changed", "harvest completed"} {
-		if said := b.said(); !strings.Contains(said, want) {
+		if !strings.Contains(said, want) {
 			t.Errorf("the journal lacks %q:\n%s", want, said)
 		}
 	}
@@ -120,10 +116,11 @@ func TestDatabaseBecomesCommits(t *testing.T) {
 	}
 
 	b.sh(`cd / && su postgres -c "psql -q -d soil -c \"UPDATE site SET label = 'Found' WHERE id = 4\""`)
-	if status := b.convert(); status != 0 {
-		t.Errorf("second run: status %d\n%s", status, b.said())
+	status, said = b.convert()
+	if status != 0 {
+		t.Errorf("second run: status %d\n%s", status, said)
 	}
-	if said := b.said(); !strings.Contains(said, "1 new or changed, 11 unchanged, 0 failed") {
+	if !strings.Contains(said, "1 new or changed, 11 unchanged, 0 failed") {
 		t.Errorf("second run:\n%s", said)
 	}
 	b.until("12 ARCs in git", `test "$(find /var/lib/middleware-api/arcs -path '*/refs/heads/main' | wc -l)" = 12`)
@@ -150,11 +147,12 @@ func (b *box) converterFails(t *testing.T) {
 		{"database away", "systemctl stop postgresql@15-main", "systemctl start postgresql@15-main", 69, true, "connection refused"},
 	} {
 		b.sh(c.cause)
+		mark := b.mark()
 		b.sh("systemctl reset-failed 'sql-to-arc@*'; systemctl start --no-block sql-to-arc@soil")
 		b.until(c.what, `systemctl show -p ExecMainStatus --value sql-to-arc@soil | grep -qx `+strconv.Itoa(c.status))
 		want := map[bool]string{true: "activating", false: "failed"}[c.again]
 		b.until(c.what+": "+want, `test "$(systemctl show -p ActiveState --value sql-to-arc@soil)" = `+want)
-		said := b.sh(`journalctl --sync; journalctl --no-pager -o cat -p err -t sql-to-arc _SYSTEMD_INVOCATION_ID="$(systemctl show -p InvocationID --value sql-to-arc@soil)"`)
+		said := b.sh(since(mark) + "-o cat -p err -t sql-to-arc")
 		if strings.Contains(said, "\n") || !strings.Contains(said, c.says) || !strings.Contains(said, "remedy: ") && !strings.Contains(said, "did you mean") {
 			t.Errorf("%s: want one error that says %q and what to do:\n%s", c.what, c.says, said)
 		}
