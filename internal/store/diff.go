@@ -49,10 +49,7 @@ func (s *Store) Diff(ctx context.Context, harvest uuid.UUID, rdi string, pairs [
 		_, err = pgx.ForEachRow(rows, []any{&n, &what}, func() error {
 			switch d := Difference(what); d {
 			case IsNew, IsChanged, IsUnchanged, IsConflict:
-				// An unchanged one is told of twice, in any order.
-				if out[n-1] != IsUnchanged {
-					out[n-1] = d
-				}
+				out[n-1] = d
 				return nil
 			}
 			return refused(fault.Code(what), subs[n-1])

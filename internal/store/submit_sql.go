@@ -66,12 +66,13 @@ SELECT n, '', true, outcome, version, lifecycle, first_seen, last_seen, event_co
 UNION ALL
 SELECT n, refusal, false, '', 0, '', now(), now(), 0 FROM admitted WHERE refusal <> ''`
 
-// sqlDiff is sqlTouch with a question about the rest: new or changed? It asks
-// that for all, and answers a second time for those that are unchanged.
+// sqlDiff is sqlTouch with a question about the rest: new or changed? The rest is
+// found by NOT IN, which PostgreSQL hashes; a join would be at the cost of the number squared.
 const sqlDiff = partTouched + `
 SELECT a.n, CASE a.refusal WHEN '' THEN CASE WHEN arc.id IS NULL THEN 'new' ELSE 'changed' END
     WHEN 'harvest_conflict' THEN 'conflict' ELSE a.refusal END
 FROM admitted a LEFT JOIN LATERAL (SELECT id FROM arc WHERE id = a.id LIMIT 1) arc ON true
+WHERE a.n NOT IN (SELECT n FROM stored)
 UNION ALL
 SELECT n, 'unchanged' FROM stored`
 
