@@ -9,11 +9,13 @@ import (
 	"github.com/fairagro/middleware-api/internal/pgtest"
 )
 
-// clusterSettings are those of a server that is meant to work on a machine of
-// some size; checkpoints are kept out of rounds that last seconds.
-var clusterSettings = []string{
-	"shared_buffers=2GB", "max_wal_size=16GB", "checkpoint_timeout=50min", "maintenance_work_mem=1GB",
-}
+// Settings of a server that is meant to work on a machine of some size;
+// checkpoints are kept out of rounds that last seconds. Ten million ARCs need
+// memory for the indexes of arc, as docs/scaling.md asks.
+var (
+	clusterSettings = []string{"shared_buffers=2GB", "max_wal_size=16GB", "checkpoint_timeout=50min", "maintenance_work_mem=1GB"}
+	largeSettings   = append([]string{"shared_buffers=6GB"}, clusterSettings[1:]...)
+)
 
 // cluster is the PostgreSQL that all sides share, each with a database of its own.
 type cluster struct {
@@ -23,9 +25,9 @@ type cluster struct {
 	remove     func()
 }
 
-// startCluster starts a durable PostgreSQL, or a fast one that may lose data.
-func startCluster(ctx context.Context, fast bool) (*cluster, error) {
-	dsn, remove, err := pgtest.Serve(pgtest.Options{Fast: fast, Settings: clusterSettings})
+// startCluster starts a PostgreSQL.
+func startCluster(ctx context.Context, o pgtest.Options) (*cluster, error) {
+	dsn, remove, err := pgtest.Serve(o)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/fairagro/middleware-api/internal/pgtest"
 )
 
 // bench is one run: what is measured, what was started for it, what came out.
@@ -190,7 +192,7 @@ func (b *bench) prepare() error {
 		return nil
 	}
 	var err error
-	if b.cluster, err = startCluster(b.ctx, false); err != nil {
+	if b.cluster, err = startCluster(b.ctx, pgtest.Options{Settings: clusterSettings}); err != nil {
 		return err
 	}
 	b.results.Machine = lookAround(b.ctx, b.cluster.version)
