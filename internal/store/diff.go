@@ -29,7 +29,8 @@ const (
 
 // Diff compares pairs (each ARC at most once) with what is stored, in one
 // statement. The unchanged ones count as seen by the harvest, exactly as if
-// they had been submitted. The answers are in the order of the pairs.
+// they had been submitted. One whose row somebody else is changing at this very
+// moment may be called changed. The answers are in the order of the pairs.
 func (s *Store) Diff(ctx context.Context, harvest uuid.UUID, rdi string, pairs []Pair) ([]Difference, error) {
 	subs := make([]*Submission, len(pairs))
 	for i, p := range pairs {

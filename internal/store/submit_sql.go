@@ -27,9 +27,12 @@ WITH admitted AS MATERIALIZED (
 // not know are left alone, unlocked, and come back with known = false. What is
 // needed of a submission travels along with its row: PostgreSQL, which cannot
 // know how many there are, would join them at the cost of their number squared.
+// A locked row is found again by its place, not by its key. One that somebody else has
+// changed since the statement began is at a place that the statement cannot see: it counts
+// as not known, and whoever sends it learns what is true from sqlPut.
 const partTouched = partAdmitted + `,
 locked AS MATERIALIZED (
-    SELECT arc.id, a.n, a.harvest, a.member, a.content_hash, arc.lifecycle IN ('MISSING', 'DELETED') AS lost
+    SELECT arc.ctid AS place, a.n, a.harvest, a.member, a.content_hash, arc.lifecycle IN ('MISSING', 'DELETED') AS lost
     FROM admitted a JOIN arc ON arc.id = a.id AND arc.content_hash = a.content_hash
     WHERE a.refusal = ''
     ORDER BY arc.id
@@ -44,7 +47,7 @@ stored AS (
         lifecycle = 'ACTIVE',
         missing_since = NULL
     FROM locked l
-    WHERE arc.id = l.id
+    WHERE arc.ctid = l.place
     RETURNING arc.id, arc.outcome, arc.version, arc.lifecycle, arc.first_seen, arc.last_seen, arc.event_count,
         l.n, l.harvest, l.member, l.content_hash, l.lost
 ),

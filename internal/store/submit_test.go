@@ -155,6 +155,48 @@ func TestProcessesDoNotDeadlock(t *testing.T) {
 	}
 }
 
+// What somebody else does to the row of an ARC while it is resubmitted makes it
+// neither new nor changed, and it counts as seen.
+func TestAResubmissionDuringAChangeOfTheRow(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	submit(t, s, submission("A", "x"))
+	submit(t, s, submission("B", "x"))
+	h := begin(t, s)
+	other := must(connect(dsn))(t)
+	defer other.Close(context.Background())
+	tx := must(other.Begin(t.Context()))(t)
+	if _, err := tx.Exec(t.Context(), `UPDATE arc SET attempts = attempts + 1, last_seen = now() - interval '1 day' WHERE identifier = 'A'`); err != nil {
+		t.Fatal(err)
+	}
+	results := make(chan *store.Result)
+	go func() {
+		r, err := s.Submit(context.Background(), inHarvest(h, "A", "x"))
+		if err != nil {
+			t.Errorf("submit: %v", err)
+		}
+		results <- r
+	}()
+	eventually(t, "the submission waits for the row", func() bool {
+		var n int
+		err := other.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&n)
+		return err == nil && n > 0
+	})
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := <-results
+	a := read(t, s, idOf("A"))
+	if r == nil || r.Outcome != store.Unchanged || a.Version != 1 || a.LastSeen.Before(h.StartedAt) {
+		t.Errorf("result %+v, ARC %+v", r, a)
+	}
+	if ended := end(t, s, h, store.EndOptions{}); ended.Statistics.Unchanged != 1 || ended.Statistics.New+ended.Statistics.Updated != 0 {
+		t.Errorf("statistics %+v", ended.Statistics)
+	}
+}
+
 // One submission that PostgreSQL cannot hold fails by itself, with a fault that
 // tells its sender, and none of those that shared its group.
 func TestAPoisonedSubmissionHarmsNobodyElse(t *testing.T) {
