@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,12 +33,13 @@ const clockPatience = 60 * time.Second
 
 // served is a running service whose clock the test sets.
 type served struct {
-	tb    testing.TB
-	url   string
-	clock *wallclock.Clock
-	log   lockedBuffer
-	beats lockedBuffer // one line per message to the service manager
-	ended chan struct{}
+	tb      testing.TB
+	address string
+	url     string
+	clock   *wallclock.Clock
+	log     lockedBuffer
+	beats   lockedBuffer // one line per message to the service manager
+	ended   chan struct{}
 }
 
 type lockedBuffer struct {
@@ -58,7 +61,7 @@ func (b *lockedBuffer) count(words string) int {
 }
 
 // startServed runs worker and synchroniser in one process, with a watchdog.
-func startServed(tb testing.TB, dsn string) *served {
+func startServed(tb testing.TB, dsn, access string) *served {
 	tb.Helper()
 	dir := tb.TempDir()
 	program := filepath.Join(dir, "middleware-api")
@@ -75,13 +78,13 @@ func startServed(tb testing.TB, dsn string) *served {
 	if err := os.Mkdir(repositories, 0o700); err != nil {
 		tb.Fatal(err)
 	}
-	config := write(tb, "config.yaml", fmt.Sprintf("listen: [%q]\nknown_rdis: [edal]\nrequire_client_cert: false\n"+
+	config := write(tb, "config.yaml", fmt.Sprintf("listen: [%q]\nknown_rdis: [edal]\n%s\n"+
 		"database: {url: %q}\ngit_repo: {url: %q, group: arcs}\nworker: {max_age: 1h, timeout: 20s}\nadmin: {directory: %q}\n",
-		address, dsn, "file://"+repositories, dir))
+		address, access, dsn, "file://"+repositories, dir))
 	if got := invoke(tb, "", "migrate", "--config", config); got.code != exitOK {
 		tb.Fatalf("migrate: %s", got.err)
 	}
-	s := &served{tb: tb, url: "http://" + address, ended: make(chan struct{})}
+	s := &served{tb: tb, address: address, url: "http://" + address, ended: make(chan struct{})}
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
 	if err != nil {
 		tb.Fatal(err)
@@ -167,7 +170,7 @@ func (s *served) arrives(body io.Reader) {
 func TestClockIsSet(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t, pgtest.Options{Fast: true})
-	s := startServed(t, cluster.DSN())
+	s := startServed(t, cluster.DSN(), "require_client_cert: false")
 	s.until("readiness", func() bool { status, _ := s.get("/v3/readiness"); return status == http.StatusOK })
 	s.arrives(strings.NewReader(clockUpload("before")))
 	const month = 30 * 24 * time.Hour
@@ -211,5 +214,43 @@ func TestClockIsSet(t *testing.T) {
 	s.arrives(strings.NewReader(clockUpload("again")))
 	if n := s.log.count("health check failed") + s.log.count("recycling") + s.beats.count("STOPPING=1"); n != 0 {
 		t.Errorf("%d lines of trouble", n)
+	}
+}
+
+// Client certificates count by the clock of the host, and from the moment on at
+// which that is set: one that has ended lets nobody in, nor does one that has not
+// begun, and it does again when the clock is right.
+func TestClientCertificatesGoByTheClock(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	authority := certify(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: "clients"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}, nil)
+	server := certify(t, &x509.Certificate{Subject: pkix.Name{CommonName: "arcs.example.org"}, DNSNames: []string{"arcs.example.org"}}, &authority)
+	client := clientOf(t, &authority, "edal") // for three months, from an hour ago
+	for name, data := range map[string][]byte{"server.pem": server.cert, "server.key": server.key, "clients.pem": authority.cert} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := startServed(t, pgtest.DSN(t), fmt.Sprintf("tls: {certificate: %q, key: %q, client_ca: %q}",
+		filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key"), filepath.Join(dir, "clients.pem")))
+	s.until("a listener", func() bool {
+		conn, err := net.Dial("tcp", s.address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	})
+	const day = 24 * time.Hour
+	for _, c := range []struct {
+		ahead  time.Duration
+		status int
+	}{{0, 200}, {100 * day, 401}, {80 * day, 200}, {-day, 401}, {0, 200}} {
+		s.clock.Set(c.ahead)
+		status, text := upload(t, s.address, &authority, &client, "edal", nil)
+		if status != c.status || status == http.StatusUnauthorized && !strings.Contains(text, "expired or is not yet valid") && !strings.Contains(text, "certificate has expired") {
+			t.Errorf("%s ahead: %d %s", c.ahead, status, text)
+		}
 	}
 }

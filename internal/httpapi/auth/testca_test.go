@@ -32,10 +32,17 @@ type authority struct {
 
 func newAuthority(tb testing.TB) *authority {
 	tb.Helper()
+	return newAuthorityFor(tb, [2]time.Duration{-time.Hour, 48 * time.Hour})
+}
+
+// newAuthorityFor gives one that is good from the first of the times to the second,
+// counted from now.
+func newAuthorityFor(tb testing.TB, good [2]time.Duration) *authority {
+	tb.Helper()
 	key := newKey(tb)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(48 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
+		NotBefore: time.Now().Add(good[0]), NotAfter: time.Now().Add(good[1]), KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

@@ -39,8 +39,13 @@ type TLS struct {
 	stamps   [3]stamp // of the last attempt to load, so that a bad file is reported once
 	pair     *tls.Certificate
 	roots    *x509.CertPool
-	verified map[[sha256.Size]byte]time.Time // leaf → moment from which its chain is no longer good
+	verified map[[sha256.Size]byte]validity // leaf → when its chain is good
 }
+
+// validity is when all certificates of a chain are good at once.
+type validity struct{ from, until time.Time }
+
+func (v validity) holds(now time.Time) bool { return !now.Before(v.from) && now.Before(v.until) }
 
 // stamp tells one state of a file from another.
 type stamp struct {
@@ -111,7 +116,7 @@ func (t *TLS) load() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.pair, t.roots = &pair, roots
-	t.verified = make(map[[sha256.Size]byte]time.Time)
+	t.verified = make(map[[sha256.Size]byte]validity)
 	return nil
 }
 
@@ -145,7 +150,8 @@ func (t *TLS) refresh() {
 }
 
 // verify checks the chain of a client certificate against the present client
-// CA. Good chains are remembered until one of their certificates expires.
+// CA. Good chains are remembered for as long as all of their certificates are
+// good: the clock may be set in either direction while a connection is open.
 func (t *TLS) verify(chain []*x509.Certificate, now time.Time) error {
 	if t == nil {
 		return errNoVerifier
@@ -158,15 +164,15 @@ func (t *TLS) verify(chain []*x509.Certificate, now time.Time) error {
 	key := sha256.Sum256(leaf.Raw)
 	t.mu.Lock()
 	roots := t.roots
-	until, known := t.verified[key]
+	known := t.verified[key]
 	t.mu.Unlock()
-	if known && now.Before(until) {
+	if known.holds(now) {
 		return nil
 	}
 	if roots == nil {
 		return errNoVerifier
 	}
-	until, err := verifyChain(chain, roots, now)
+	good, err := verifyChain(chain, roots, now)
 	if err != nil {
 		return fmt.Errorf("FAILED:%w", err)
 	}
@@ -176,13 +182,13 @@ func (t *TLS) verify(chain []*x509.Certificate, now time.Time) error {
 		if len(t.verified) >= maxVerified {
 			clear(t.verified)
 		}
-		t.verified[key] = until
+		t.verified[key] = good
 	}
 	return nil
 }
 
-// verifyChain gives the moment at which the chain ceases to be good.
-func verifyChain(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) (time.Time, error) {
+// verifyChain tells when the chain is good, which includes now.
+func verifyChain(chain []*x509.Certificate, roots *x509.CertPool, now time.Time) (validity, error) {
 	intermediates := x509.NewCertPool()
 	for _, cert := range chain[1:] {
 		intermediates.AddCert(cert)
@@ -192,13 +198,16 @@ func verifyChain(chain []*x509.Certificate, roots *x509.CertPool, now time.Time)
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		return time.Time{}, err
+		return validity{}, err
 	}
-	until := chain[0].NotAfter
+	good := validity{from: chain[0].NotBefore, until: chain[0].NotAfter}
 	for _, cert := range found[0] {
-		if cert.NotAfter.Before(until) {
-			until = cert.NotAfter
+		if cert.NotBefore.After(good.from) {
+			good.from = cert.NotBefore
+		}
+		if cert.NotAfter.Before(good.until) {
+			good.until = cert.NotAfter
 		}
 	}
-	return until, nil
+	return good, nil
 }

@@ -208,16 +208,43 @@ func TestTLSEndedHere(t *testing.T) {
 	assertAnswer(t, tlsClient(t, serverCA, server, serverKey), s.url, http.StatusUnauthorized, "verification failed: FAILED:")
 }
 
-// A certificate that expires while its connection is open is refused from then on.
+// A certificate counts while it and its authority are good by the clock of the host,
+// whatever that said when the connection was opened: on one connection it is refused
+// from its end on, before its beginning, and while the authority is not good.
 func TestExpiryOnAnOpenConnection(t *testing.T) {
 	t.Parallel()
-	serverCA, clientCA := newAuthority(t), newAuthority(t)
-	s := startTLS(t, serverCA, clientCA)
-	cert, key := clientCA.issue(t, pkix.Name{CommonName: "harvester"}, nil, nil)
-	client := tlsClient(t, serverCA, cert, key)
-	assertAnswer(t, client, s.url, http.StatusOK, "harvester")
-	s.clock.Store(int64((25 * time.Hour).Seconds()))
-	assertAnswer(t, client, s.url, http.StatusUnauthorized, "certificate has expired")
+	serverCA := newAuthority(t)
+	for name, c := range map[string]struct {
+		leaf, authority [2]time.Duration // from now, beginning and end
+		good, bad       []time.Duration
+	}{
+		"certificate": {
+			leaf: [2]time.Duration{-time.Hour, 24 * time.Hour}, authority: [2]time.Duration{-48 * time.Hour, 48 * time.Hour},
+			good: []time.Duration{0, 23 * time.Hour}, bad: []time.Duration{25 * time.Hour, -2 * time.Hour, -47 * time.Hour},
+		},
+		"authority": {
+			leaf: [2]time.Duration{-48 * time.Hour, 48 * time.Hour}, authority: [2]time.Duration{-time.Hour, 24 * time.Hour},
+			good: []time.Duration{0, 23 * time.Hour}, bad: []time.Duration{25 * time.Hour, -2 * time.Hour, 47 * time.Hour},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			clientCA := newAuthorityFor(t, c.authority)
+			s := startTLS(t, serverCA, clientCA)
+			cert, key := clientCA.issue(t, pkix.Name{CommonName: "harvester"}, nil, func(l *x509.Certificate) {
+				l.NotBefore, l.NotAfter = time.Now().Add(c.leaf[0]), time.Now().Add(c.leaf[1])
+			})
+			client := tlsClient(t, serverCA, cert, key)
+			for _, ahead := range c.bad {
+				for _, good := range c.good {
+					s.clock.Store(int64(good.Seconds()))
+					assertAnswer(t, client, s.url, http.StatusOK, "harvester")
+				}
+				s.clock.Store(int64(ahead.Seconds()))
+				assertAnswer(t, client, s.url, http.StatusUnauthorized, "certificate has expired")
+			}
+		})
+	}
 }
 
 // New files are used without a restart, broken ones are reported once and change nothing.
