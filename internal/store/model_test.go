@@ -246,7 +246,9 @@ func (m *machine) drain(rt *rapid.T) {
 	if a, err := m.s.ARC(ctx, idOf(m.name)); err != nil || a.Git.State != store.Synced || m.pushed != m.content {
 		rt.Fatalf("everybody has finished, but got %+v, %v, in git %q, newest %q", a.Git, err, m.pushed, m.content)
 	}
-	if claims, err := m.s.ClaimDue(ctx, store.ClaimRequest{Holder: "m", Limit: 100, Remote: "git"}); err != nil || len(claims) > 0 {
-		rt.Fatalf("still due: %v, %v", claims, err)
+	// Others may be due: those of a run that ended in the middle.
+	before := len(m.claims)
+	if m.claim(rt); len(m.claims) > before {
+		rt.Fatalf("still due: %+v", m.claims[before].Claim)
 	}
 }
