@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"testing"
+
+	"github.com/fairagro/middleware-api/internal/httpapi"
 )
 
 // What no route is for is answered as the framework of the old service did.
@@ -55,13 +57,16 @@ func TestNoRoute(t *testing.T) {
 	}
 }
 
-// A redirect keeps https if a trusted proxy says so.
+// A redirect keeps https if a trusted proxy says so, and nobody else.
 func TestRedirectScheme(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, noDatabase(t), nil)
 	got := s.send(t, http.MethodGet, "/v3/liveness/", "", "X-Forwarded-Proto", "https")
 	wantHeader(t, got, "Location", "https://"+s.Listener.Addr().String()+"/v3/liveness")
 	got = s.send(t, http.MethodGet, "/v3/liveness/", "", "X-Forwarded-Proto", "javascript")
+	wantHeader(t, got, "Location", "http://"+s.Listener.Addr().String()+"/v3/liveness")
+	s = newServer(t, noDatabase(t), func(o *httpapi.Options) { o.TrustedProxies = []string{"192.0.2.7"} })
+	got = s.send(t, http.MethodGet, "/v3/liveness/", "", "X-Forwarded-Proto", "https")
 	wantHeader(t, got, "Location", "http://"+s.Listener.Addr().String()+"/v3/liveness")
 }
 

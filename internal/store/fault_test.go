@@ -4,10 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/pgtest"
@@ -306,5 +311,79 @@ func TestACommitWhoseEndNobodySawIsNoAcknowledgement(t *testing.T) {
 	sql(t, dsn, `DROP TRIGGER late ON arc`)
 	if r, err := s.Submit(t.Context(), sub); err != nil || r.Outcome != store.Created {
 		t.Errorf("the next attempt: %+v, %v", r, err)
+	}
+}
+
+// lossy passes a connection on to PostgreSQL until lose is called: of what comes
+// then, the question still arrives, and its answer does not.
+type lossy struct {
+	dsn  string
+	lose atomic.Bool
+}
+
+func startLossy(t *testing.T, dsn string) *lossy {
+	t.Helper()
+	config := must(pgx.ParseConfig(dsn))(t)
+	network, target := pgconn.NetworkAddress(config.Host, config.Port)
+	listener := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	t.Cleanup(func() { _ = listener.Close() })
+	p := &lossy{dsn: fmt.Sprintf("host=127.0.0.1 port=%d user=%s dbname=%s", listener.Addr().(*net.TCPAddr).Port, config.User, config.Database)}
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial(network, target)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(server, client); _ = server.Close() }()
+			go p.answers(client, server)
+		}
+	}()
+	return p
+}
+
+func (p *lossy) answers(client, server net.Conn) {
+	defer func() { _ = client.Close(); _ = server.Close() }()
+	b := make([]byte, 16<<10)
+	for {
+		n, err := server.Read(b)
+		if err != nil || p.lose.CompareAndSwap(true, false) {
+			return
+		}
+		if _, err := client.Write(b[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// Of a statement whose answer is lost nobody knows whether it was done. Where doing
+// it again comes to the same, that is what happens; a refusal is not counted twice.
+func TestALostAnswerIsNotASecondRefusal(t *testing.T) {
+	t.Parallel()
+	p := startLossy(t, pgtest.DSN(t))
+	s := must(store.Open(t.Context(), store.Options{DSN: p.dsn, MaxConns: 1}))(t)
+	t.Cleanup(s.Close)
+	h := begin(t, s)
+	refuse := func() error {
+		return s.AddHarvestError(t.Context(), h.ID, store.HarvestError{Code: fault.ARCInvalid, Text: "no root"})
+	}
+	if err := refuse(); err != nil {
+		t.Fatal(err)
+	}
+	p.lose.Store(true)
+	if err := refuse(); fault.CodeOf(err) != fault.StoreUnavailable {
+		t.Errorf("without an answer: got %v, want store_unavailable", err)
+	}
+	submit(t, s, inHarvest(h, "A", "one"))
+	p.lose.Store(true)
+	if r := submit(t, s, inHarvest(h, "A", "one")); r.Outcome != store.Unchanged || r.Version != 1 {
+		t.Errorf("again, without an answer: got %+v", r)
+	}
+	if got := end(t, s, h, store.EndOptions{}).Statistics; got != (store.Statistics{New: 1, Errors: 2}) {
+		t.Errorf("got %+v, want one new and two refused", got)
 	}
 }
