@@ -105,11 +105,13 @@ func TestHarvestsOfOthers(t *testing.T) {
 	notYours := `{"detail":"Harvest ` + id + ` does not belong to client colleague"}`
 
 	wantAnswer(t, timesMasked(s.get(t, path, colleague...)), 200, harvest(id, "RUNNING", "null", "0 0 0 0 0 0", ""))
-	wantAnswer(t, s.get(t, path, stranger...), 404, hidden)
-	wantAnswer(t, s.get(t, "/v3/harvests/harvest-nonsense", owner...), 404, hidden)
+	for _, read := range []string{path, path + "/arcs", path + "/receipt", path + "/events", "/v3/arcs?harvest_id=" + id} {
+		wantAnswer(t, s.get(t, read, stranger...), 404, hidden)
+		wantAnswer(t, s.get(t, strings.Replace(read, id, "harvest-nonsense", 1), owner...), 404, hidden)
+	}
 	changes := []struct{ method, path, body string }{
 		{"PATCH", path, `{"status":"FAILED"}`}, {"DELETE", path, ""}, {"POST", path + "/complete", ""},
-		{"POST", path + "/arcs", `{"arc":` + crate("x", "1") + `}`},
+		{"POST", path + "/arcs", `{"arc":` + crate("x", "1") + `}`}, {"POST", path + "/diff", `{"arcs":[]}`},
 	}
 	for _, c := range changes {
 		wantAnswer(t, s.send(t, c.method, c.path, c.body, append(slices.Clone(colleague), "Content-Type", media)...), 403, notYours)
