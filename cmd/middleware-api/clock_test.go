@@ -20,11 +20,12 @@ import (
 	"time"
 
 	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/testenv/supervise"
 	"github.com/fairagro/middleware-api/internal/testenv/wallclock"
 )
 
 func TestMain(m *testing.M) {
-	wallclock.Main()
+	supervise.Main()
 	os.Exit(m.Run())
 }
 

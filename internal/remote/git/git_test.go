@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -14,9 +15,14 @@ import (
 	"github.com/fairagro/middleware-api/internal/remote"
 	"github.com/fairagro/middleware-api/internal/remote/git"
 	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
+	"github.com/fairagro/middleware-api/internal/testenv/supervise"
 )
 
 func TestMain(m *testing.M) {
+	supervise.Main()
+	if root := os.Getenv(pushRoot); root != "" {
+		pushOnce(root)
+	}
 	gitlabtest.ServeApart()
 	goleak.VerifyTestMain(m)
 }

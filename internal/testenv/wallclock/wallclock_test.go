@@ -7,11 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairagro/middleware-api/internal/testenv/supervise"
 	"github.com/fairagro/middleware-api/internal/testenv/wallclock"
 )
 
 func TestMain(m *testing.M) {
-	wallclock.Main()
+	supervise.Main()
 	if os.Getenv("WALLCLOCK_CHILD") != "" {
 		// Whenever asked: the time of day, and the time that has passed.
 		began := time.Now()
