@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -176,6 +177,28 @@ func TestOrderOfChecks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// No generation of routes lets anybody write for an RDI that the certificate does
+// not name, known or not, nor without a certificate; and nothing is stored.
+func TestNobodyWritesForAnotherRDI(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, required)
+	owner, stranger := certHeaders(t, "owner", "edal"), certHeaders(t, "stranger", "bonares", "nope")
+	good := crate("x", "Title")
+	for path, body := range map[string]string{
+		"/v1/arcs":     `{"rdi":"%s","arcs":[` + good + `]}`,
+		"/v2/arcs":     `{"rdi":"%s","arc":` + good + `}`,
+		"/v3/arcs":     `{"rdi":"%s","arc":` + good + `}`,
+		"/v3/harvests": `{"rdi":"%s"}`,
+	} {
+		wantAnswer(t, s.post(t, path, fmt.Sprintf(body, "edal"), stranger...), 403, `{"detail":"RDI 'edal' not authorized."}`)
+		wantAnswer(t, s.post(t, path, fmt.Sprintf(body, "nope"), stranger...), 400, `{"detail":"RDI 'nope' is not recognized."}`)
+		wantAnswer(t, s.post(t, path, fmt.Sprintf(body, "edal")), 401, `{"detail":"Client certificate required"}`)
+	}
+	wantAnswer(t, s.get(t, "/v3/arcs", owner...), 200, `{"arcs":[],"next":null}`)
+	wantAnswer(t, s.get(t, "/v3/harvests", owner...), 200, "[]")
 }
 
 // Every kind of validation error, as the whole answer.

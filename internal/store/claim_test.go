@@ -149,6 +149,28 @@ func TestClaimantsShareTheWork(t *testing.T) {
 	}
 }
 
+// An ARC that somebody is writing at the moment is passed over, and keeps nobody
+// from claiming the others.
+func TestAClaimPassesOverWhatIsLocked(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	submit(t, s, submission("A", "x"))
+	submit(t, s, submission("B", "x"))
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	must(conn.Exec(t.Context(), "BEGIN"))(t)
+	a := idOf("A")
+	must(conn.Exec(t.Context(), "SELECT FROM arc WHERE id = $1 FOR UPDATE", a[:]))(t)
+	if c := claim(t, s); c.ID != idOf("B") {
+		t.Errorf("claimed %s, want B", c.Identifier)
+	}
+	must(conn.Exec(t.Context(), "ROLLBACK"))(t)
+	if c := claim(t, s); c.ID != a {
+		t.Errorf("claimed %s, want A", c.Identifier)
+	}
+}
+
 // Released claims are due again at once and count as no failure; renewed ones
 // stay claimed.
 func TestReleaseAndRenew(t *testing.T) {

@@ -212,6 +212,73 @@ func TestEndingAHarvestDrawsALine(t *testing.T) {
 	}
 }
 
+// A submission that has been admitted and not committed yet when the end comes is
+// waited for, and counts.
+func TestTheEndWaitsForWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	submit(t, s, submission("A", "one"))
+	h := begin(t, s)
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	for _, statement := range []string{"BEGIN", "SELECT FROM arc FOR UPDATE"} {
+		must(conn.Exec(t.Context(), statement))(t)
+	}
+	watch := must(connect(dsn))(t) // what a transaction sees of others stays as it was at first
+	defer watch.Close(context.Background())
+	waiting := func(n int) func() bool {
+		return func() (ok bool) {
+			err := watch.QueryRow(t.Context(), `SELECT count(*) = $1 FROM pg_stat_activity
+				WHERE datname = current_database() AND wait_event_type = 'Lock'`, n).Scan(&ok)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ok
+		}
+	}
+	var both sync.WaitGroup
+	both.Go(func() { submit(t, s, inHarvest(h, "A", "two")) })
+	eventually(t, "the submission waits for the row", waiting(1))
+	var ended store.Harvest
+	over := make(chan struct{})
+	both.Go(func() { defer close(over); ended = end(t, s, h, store.EndOptions{}) })
+	eventually(t, "the end waits for the submission", func() bool {
+		select {
+		case <-over:
+			t.Error("the harvest ended while a submission was under way")
+			return true
+		default:
+			return waiting(2)()
+		}
+	})
+	must(conn.Exec(t.Context(), "ROLLBACK"))(t)
+	both.Wait()
+	if ended.Statistics != (store.Statistics{Updated: 1}) {
+		t.Errorf("got %+v, want the submission counted", ended.Statistics)
+	}
+}
+
+// A harvest takes ARCs of its own RDI only, whoever vouches for the submission.
+func TestAHarvestTakesARCsOfItsOwnRDI(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	h := begin(t, s)
+	other := inHarvest(h, "A", "one")
+	other.RDI = "q"
+	for range 2 { // as something new, and as something known
+		if _, err := s.Submit(t.Context(), other); fault.CodeOf(err) != fault.HarvestOtherRDI {
+			t.Errorf("got %v, want harvest_other_rdi", err)
+		}
+		alone := submission("A", "one")
+		alone.RDI = "q"
+		submit(t, s, alone)
+	}
+	if got := end(t, s, h, store.EndOptions{}).Statistics; got != (store.Statistics{}) {
+		t.Errorf("got %+v, want nothing counted", got)
+	}
+}
+
 // Abandoned harvests end as failed; those with life in them do not.
 func TestAbandonedHarvestsExpire(t *testing.T) {
 	t.Parallel()

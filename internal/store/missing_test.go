@@ -78,6 +78,35 @@ func TestMissingARCsAreMarkedAndRestored(t *testing.T) {
 	}
 }
 
+// A missing ARC that comes back in a run of new ones, where contents are sent
+// without asking, is restored: it is no update, and nothing is pushed.
+func TestAMissingARCComesBackAmongNewOnes(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	harvestOf(t, s, store.EndOptions{}, 0)
+	for _, c := range claimN(t, s, 10) {
+		push(t, s, c, "c")
+	}
+	harvestOf(t, s, store.EndOptions{}, 1)
+	for i := range 200 {
+		submit(t, s, submission(fmt.Sprint("N", i), "new"))
+	}
+	h := begin(t, s)
+	back := inHarvest(h, "A0", "x")
+	sent := false
+	content := back.Content
+	back.Content = func() []byte { sent = true; return content() }
+	if r := submit(t, s, back); r.Outcome != store.Restored || r.Version != 1 || !sent {
+		t.Errorf("got %+v (sent %t), want version 1 restored", r, sent)
+	}
+	if a := read(t, s, idOf("A0")); a.Lifecycle != store.Active || !a.MissingSince.IsZero() || a.Git.State != store.Synced {
+		t.Errorf("got %+v, want active and in git", a)
+	}
+	if got := must(s.Harvest(t.Context(), h.ID))(t).Statistics; got != (store.Statistics{Unchanged: 1}) {
+		t.Errorf("got %+v, want it unchanged", got)
+	}
+}
+
 // A harvest that would mark more than a fifth of an RDI's ARCs marks none and
 // says so; exactly a fifth is marked.
 func TestAHarvestThatLacksTooMuchMarksNothing(t *testing.T) {
