@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -68,7 +70,10 @@ func child(text string) int {
 			return err
 		}
 	}
-	if err := Run(context.Background(), o); err != nil {
+	// As in the real program, whose context a signal ends.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := Run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -98,7 +103,9 @@ func childHandler(c childOptions) http.Handler {
 	})
 	mux.HandleFunc("GET /slow", func(w http.ResponseWriter, r *http.Request) {
 		d, _ := time.ParseDuration(r.URL.Query().Get("for"))
-		_ = pause(r.Context(), d)
+		if !pause(r.Context(), d) {
+			w.WriteHeader(http.StatusInternalServerError) // what waits for a database is told that nobody waits for it
+		}
 		fmt.Fprintf(w, "%d", os.Getpid())
 	})
 	mux.HandleFunc("GET /stream", func(w http.ResponseWriter, r *http.Request) {
