@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/gitsync"
 	"github.com/fairagro/middleware-api/internal/remote"
@@ -310,6 +312,84 @@ func TestSleeperDoesNotGoBackwards(t *testing.T) {
 	}
 	if got := r.content(t, id); got != "version 2" {
 		t.Errorf("content %q", got)
+	}
+}
+
+// overtaken lets a synchroniser claim version 2 and sleep in front of its push, of
+// an ARC of which version 1 is in git, while the next content comes in and its
+// lease ends without its noticing. The returned function wakes it up, and gives
+// what became of its push.
+func overtaken(t *testing.T, r *rig, next string) (id store.ID, wake func() error) {
+	t.Helper()
+	entered, goOn, result := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	w := &watched{
+		Remote: r.fileRemote(t),
+		before: func(_ context.Context, n int) error {
+			if n == 2 {
+				close(entered)
+				<-goOn
+			}
+			return nil
+		},
+		after: func(n int, _ remote.Result, err error) {
+			if n == 2 {
+				result <- err
+			}
+		},
+	}
+	id = r.submit(t, "a", "version 1")
+	// It will not renew, hence not notice either.
+	r.run(t, w, func(o *gitsync.Options) {
+		o.Holder = "sleeper"
+		o.Lease = time.Hour
+		o.Poll = time.Hour
+		o.Concurrency = 1
+	})
+	r.awaitState(t, id, "synced")
+	r.submit(t, "a", "version 2")
+	<-entered
+	r.submit(t, "a", next)
+	db, err := pgx.Connect(t.Context(), r.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(context.Background())
+	if _, err := db.Exec(t.Context(), "UPDATE arc SET lease_until = now(), due_at = now()"); err != nil {
+		t.Fatal(err)
+	}
+	r.run(t, r.fileRemote(t), func(o *gitsync.Options) { o.Holder = "successor" })
+	r.awaitState(t, id, "synced")
+	return id, sync.OnceValue(func() error { close(goOn); return <-result })
+}
+
+// A synchroniser that slept asks before it builds upon a head that it does not
+// know: what its successor has pushed stays the newest.
+func TestAnOvertakenPushStops(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id, wake := overtaken(t, r, "version 3")
+	if f := remote.FailureOf(wake()); f == nil || f.Fault.Code != fault.LeaseLost {
+		t.Errorf("the sleeper's push: %v", f)
+	}
+	if got, n := r.content(t, id), r.git(t, id, "rev-list", "--count", "main"); got != "version 3" || n != "2" {
+		t.Errorf("%q after %s commits, want version 3 after 2", got, n)
+	}
+}
+
+// If its successor had nothing to push, the sleeper meets the head that it knows and
+// comes through; then the successor is asked to look once more.
+func TestAPushThatCameThroughTooLateIsPutRight(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id, wake := overtaken(t, r, "version 1")
+	if err := wake(); err != nil {
+		t.Fatalf("the sleeper's push: %v", err)
+	}
+	await(t, "the newest content is back", func() bool {
+		return r.state(t, id).Git.State == "synced" && r.content(t, id) == "version 1" && r.git(t, id, "rev-list", "--count", "main") == "3"
+	})
+	if head := r.git(t, id, "rev-parse", "main"); head != r.state(t, id).Git.Commit {
+		t.Errorf("recorded %s, head is %s", r.state(t, id).Git.Commit, head)
 	}
 }
 

@@ -158,6 +158,12 @@ func TestAnEndedHarvestIsClosed(t *testing.T) {
 		if fault.CodeOf(err) != fault.HarvestClosed {
 			t.Errorf("diff: got %v, want harvest_closed", err)
 		}
+		if err := s.AddHarvestError(t.Context(), h.ID, store.HarvestError{Code: fault.ARCInvalid, Text: "too late"}); err != nil {
+			t.Error(err)
+		}
+		if late := must(s.HarvestErrors(t.Context(), h.ID, 0, 10))(t); len(late) > 0 {
+			t.Errorf("%s, refusals afterwards: got %+v, want none", status, late)
+		}
 		_, err = s.EndHarvest(t.Context(), h.ID, store.Cancelled, store.EndOptions{})
 		want := fmt.Sprintf("Harvest harvest-%s cannot transition to CANCELLED: current status is %s", h.ID, status)
 		if f, ok := fault.Of(err); !ok || f.Code != fault.HarvestTransition || f.Text != want {
