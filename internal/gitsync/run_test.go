@@ -206,6 +206,61 @@ func TestEveryKindOfFailure(t *testing.T) {
 	}
 }
 
+// How long the remote wants to be left alone is obeyed, although our own delays are
+// shorter: for the one ARC, or for all.
+func TestTheRemoteIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	for class, kind := range map[fault.Class]fault.Code{fault.Transient: fault.RepositoryBusy, fault.Incident: fault.RateLimited} {
+		t.Run(string(class), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			w := &watched{Remote: r.fileRemote(t), before: func(context.Context, int) error {
+				f := remote.Fail(kind, errors.New("scripted")).After(time.Hour)
+				if f.Class != class {
+					t.Errorf("%s is %s", kind, f.Class)
+				}
+				return f
+			}}
+			id := r.submit(t, "a", "version 1")
+			r.run(t, w, nil)
+			const least = 55 * time.Minute
+			if class == fault.Incident {
+				await(t, "the remote is paused", func() bool {
+					now, err := r.store.Remote(t.Context(), "git")
+					return err == nil && now.Paused && time.Until(now.NextProbe) > least
+				})
+			} else if a := r.awaitState(t, id, "failing"); time.Until(a.Git.NextAttempt) < least {
+				t.Errorf("next attempt %s, want it an hour from now", a.Git.NextAttempt)
+			}
+			if n := w.count(); n != 1 {
+				t.Errorf("%d pushes", n)
+			}
+		})
+	}
+}
+
+// What becomes due without anybody saying so is found by looking.
+func TestWorkThatNobodyAnnouncedIsFound(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	w := &watched{Remote: r.fileRemote(t)}
+	id := r.submit(t, "a", "version 1")
+	r.run(t, w, nil)
+	r.awaitState(t, id, "synced")
+	db, err := pgx.Connect(t.Context(), r.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(context.Background())
+	for n := range 3 { // the first may meet a call that was still under way
+		if _, err := db.Exec(t.Context(), "UPDATE arc SET push_wanted = push_wanted + 1, due_at = now()"); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "it is pushed once more", func() bool { return w.count() == n+2 })
+		r.awaitState(t, id, "synced")
+	}
+}
+
 // When the remote fails for several ARCs in a row, that is one incident, and one ARC at a time probes.
 func TestFailuresOfManyAreAnIncident(t *testing.T) {
 	t.Parallel()
