@@ -63,6 +63,9 @@ func TestARCArrives(t *testing.T) {
 	if head := r.git(t, id, "rev-parse", "main"); head != a.Git.Commit {
 		t.Errorf("recorded %s, head is %s", a.Git.Commit, head)
 	}
+	if when := r.git(t, id, "log", "-1", "--format=%ct %at", "main"); when != fmt.Sprint(a.LastChanged.Unix(), a.LastChanged.Unix()) {
+		t.Errorf("the commit is of %s, the version of %d", when, a.LastChanged.Unix())
+	}
 	if a.Git.PushedHash != a.Hash {
 		t.Errorf("pushed hash %s, stored %s", a.Git.PushedHash, a.Hash)
 	}

@@ -199,6 +199,11 @@ func TestBulkAnswersInOrder(t *testing.T) {
 		}
 		want = append(want, fmt.Sprintf("D%d %s", i%400, outcome))
 	}
+	// Two contents of one ARC in a row: the first line wins, however many there are.
+	for i := range 100 {
+		entries = append(entries, fmt.Sprintf("E%d=x", i), fmt.Sprintf("E%d=y", i))
+		want = append(want, fmt.Sprintf("E%d created", i), "harvest_conflict")
+	}
 	var got []string
 	err := w.Bulk(t.Context(), by, h, slices.Values(lines(t, entries...)), func(a *ingest.Accepted, err error) error {
 		switch {
@@ -222,7 +227,7 @@ func TestBulkAnswersInOrder(t *testing.T) {
 		t.Error(diff)
 	}
 	ended := must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Completed))
-	if ended.Statistics != (store.Statistics{New: 403, Unchanged: 1, Errors: 2}) {
+	if ended.Statistics != (store.Statistics{New: 503, Unchanged: 1, Errors: 102}) {
 		t.Errorf("counts: got %+v", ended.Statistics)
 	}
 }

@@ -308,4 +308,38 @@ func TestTokenIsNotLogged(t *testing.T) {
 	if _, err := git.New(git.Options{URL: "https://user:" + token + "@git.example.org", Group: group}); err == nil || strings.Contains(err.Error(), token) {
 		t.Errorf("a token in the URL: %v", err)
 	}
+	pkt := func(text string) string { return fmt.Sprintf("%04x%s", len(text)+4, text) }
+	report := http.Header{"Content-Type": {"application/x-git-receive-pack-result"}}
+	for name, f := range map[string]gitlabtest.Fault{
+		"page of an error": {Status: 500, Body: "no, " + token}, "page of a refusal": {Status: 403, Body: token},
+		"kind of the answer": {Status: 200, Header: http.Header{"Content-Type": {"text/" + token}}},
+		"way to elsewhere":   {Status: 302, Header: http.Header{"Location": {"http://git.example.org/" + token}}},
+		"reason":             {Status: 200, Header: report, Body: pkt("\x01"+pkt("unpack ok\n")+pkt("ng refs/heads/main not with "+token+"\n")+"0000") + "0000"},
+		"unpack":             {Status: 200, Header: report, Body: pkt("\x01"+pkt("unpack "+token+"\n")+"0000") + "0000"},
+		"what it says":       {Status: 200, Header: report, Body: pkt("\x02"+token+"\n") + pkt("\x01"+pkt("unpack ok\n")+pkt("ng refs/heads/main no\n")+"0000") + "0000"},
+		"its last words":     {Status: 200, Header: report, Body: pkt("\x03"+token) + "0000"},
+		"rubbish":            {Status: 200, Header: report, Body: token},
+	} {
+		b.server.Script(func(r *http.Request) *gitlabtest.Fault {
+			if r.Method == http.MethodPost {
+				return &f
+			}
+			return nil
+		})
+		_, err := b.Push(t.Context(), version(2))
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		for e := err; e != nil; e = errors.Unwrap(e) {
+			if text := fmt.Sprintf("%s %+v", e, e); strings.Contains(text, token) {
+				t.Errorf("the token is in the error, %s: %s", name, text)
+			}
+		}
+		if f := remote.FailureOf(err); strings.Contains(f.Detail, token) {
+			t.Errorf("the token is in the detail, %s: %s", name, f.Detail)
+		}
+	}
+	if strings.Contains(log.String(), token) {
+		t.Error("the token is in the log")
+	}
 }

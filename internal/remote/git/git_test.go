@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing"
 	"go.uber.org/goleak"
 
 	"github.com/fairagro/middleware-api/internal/remote"
@@ -269,5 +270,27 @@ func TestBranchMovesUnderThePush(t *testing.T) {
 	}
 	if n := b.git(t, "rev-list", "--count", "main"); n != "3" {
 		t.Errorf("%s commits, want 3", n)
+	}
+}
+
+// Whoever asks for a push by hand does not believe the record: what it says of the
+// files at the very head is looked up.
+func TestAForcedPushBelievesNoRecord(t *testing.T) {
+	t.Parallel()
+	b := overHTTP(t, nil)
+	head := plumbing.NewHash(b.push(t, version(1)).Commit)
+	wrong, err := remote.DecodeSnapshot(overFile(t, nil).push(t, version(2)).State)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(wrong.Head[:], head[:]) // the files of version 2 at the head of version 1
+	p := version(2)
+	p.Recorded = wrong.Encode()
+	if res := b.push(t, p); res.Changed {
+		t.Fatalf("got %+v, want the record believed", res)
+	}
+	p.Forced = true
+	if res := b.push(t, p); !res.Changed || b.git(t, "show", "main:isa.investigation.xlsx") != "version 2" {
+		t.Errorf("got %+v, want version 2 pushed", res)
 	}
 }
