@@ -28,6 +28,41 @@ func push(tb testing.TB, db *store.Store, commit string) {
 	}
 }
 
+// What is read of an ARC is about its newest version: the content with a tag of its
+// own, and the report, even if only the version before has been looked at so far.
+func TestReadersSeeTheNewestVersion(t *testing.T) {
+	t.Parallel()
+	service, db := newService(t)
+	s := newServer(t, service, nil)
+	path := "/v3/arcs/" + arcID("DS")
+	first := member(t, s.post(t, "/v3/arcs", upload("edal", crate("DS", "one"))).body, "metadata", "arc_hash")
+	before := s.get(t, path+"/content")
+	id, err := store.ParseID(arcID("DS"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := store.ParseHash(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := []store.Finding{{Code: "old", Severity: store.SeverityError, Text: "an old error"}}
+	if err := db.SetReport(t.Context(), id, hash, old); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.get(t, path+"/report"); !strings.Contains(got.body, "an old error") || !strings.Contains(got.body, first) {
+		t.Errorf("report on the first version: %s", got.body)
+	}
+	second := member(t, s.post(t, "/v3/arcs", upload("edal", crate("DS", "two"))).body, "metadata", "arc_hash")
+	after := s.get(t, path+"/content", "If-None-Match", before.header.Get("ETag"))
+	wantAnswer(t, after, 200, crate("DS", "two"))
+	if tag := after.header.Get("ETag"); tag == "" || tag == before.header.Get("ETag") {
+		t.Errorf("both versions have the tag %s", tag)
+	}
+	if got := s.get(t, path+"/report"); strings.Contains(got.body, "an old error") || !strings.Contains(got.body, second) {
+		t.Errorf("report on the second version: %s", got.body)
+	}
+}
+
 // The state of an ARC can be read by anyone authorised, and by nobody else.
 func TestReadARC(t *testing.T) {
 	t.Parallel()

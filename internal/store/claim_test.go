@@ -100,6 +100,9 @@ func TestAnExpiredLeaseThatNobodyTookStillRecords(t *testing.T) {
 	s := fresh(t)
 	submit(t, s, submission("A", "one"))
 	c := must(s.ClaimDue(t.Context(), store.ClaimRequest{Holder: "slow", Limit: 1, Lease: 0, Remote: "git"}))(t)[0]
+	if got := read(t, s, idOf("A")).Git; got.Pushing || got.NextAttempt.IsZero() {
+		t.Errorf("got %+v, want it not counted as being pushed, and an attempt foretold", got)
+	}
 	push(t, s, c, "c1")
 	if got := read(t, s, idOf("A")).Git; got.State != store.Synced {
 		t.Errorf("got %+v, want synced", got)
@@ -290,8 +293,18 @@ func TestAParkedARCWaitsForAChange(t *testing.T) {
 	if got := read(t, s, idOf("A")).Git; got.State != store.Synced || got.Failure.Code != "" {
 		t.Errorf("got %+v, want synced", got)
 	}
+	submit(t, s, submission("A", "three"))
+	c = claim(t, s)
+	load(t, s, c)
+	if got := read(t, s, idOf("A")).Git; !got.Pushing || !got.NextAttempt.IsZero() {
+		t.Errorf("got %+v, want it being pushed", got)
+	}
 	if err := s.Park(t.Context(), idOf("A"), "looks odd", store.Actor{Subject: "op"}); err != nil {
 		t.Fatal(err)
+	}
+	// What is under way does not undo it.
+	if err := s.RecordPush(t.Context(), c, store.Pushed{Commit: "c2"}); fault.CodeOf(err) != fault.LeaseLost {
+		t.Errorf("record of the parked ARC: got %v, want lease_lost", err)
 	}
 	if got := read(t, s, idOf("A")).Git; got.State != store.Parked || got.Failure.Text != "looks odd" {
 		t.Errorf("got %+v, want parked by hand", got)

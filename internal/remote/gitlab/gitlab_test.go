@@ -591,6 +591,34 @@ func TestChunks(t *testing.T) {
 	}
 }
 
+// A forced push believes no record of the files, over git as over REST.
+func TestAForcedPushBelievesNoRecord(t *testing.T) {
+	t.Parallel()
+	both(t, nil, func(t *testing.T, h *hub) {
+		t.Helper()
+		first, err := remote.DecodeSnapshot(h.push(t, version(1)).State)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := version(2)
+		p.Recorded = first.Encode()
+		second, err := remote.DecodeSnapshot(h.push(t, p).State)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second.Entries = first.Entries // those of version 1, at the head of version 2
+		p = version(1)
+		p.Recorded = second.Encode()
+		if res := h.push(t, p); res.Changed {
+			t.Fatalf("got %+v, want the record believed", res)
+		}
+		p.Forced = true
+		if res := h.push(t, p); !res.Changed {
+			t.Errorf("got %+v, want version 1 pushed", res)
+		}
+	})
+}
+
 // Over REST nothing is committed by somebody who lost the ARC.
 func TestGuardOverREST(t *testing.T) {
 	t.Parallel()
