@@ -591,6 +591,29 @@ func TestChunks(t *testing.T) {
 	}
 }
 
+// GitLab puts a commit upon whatever is there by then. If that is another head than
+// the one that was looked at, this is noticed, and looked at again.
+func TestBranchMovesUnderACommit(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, true, nil)
+	p := version(2)
+	p.Recorded = h.push(t, version(1)).State
+	var once sync.Once
+	h.Script(func(r *http.Request) *gitlabtest.Fault {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/repository/commits") {
+			once.Do(func() { gitlabtest.Commit(t, h.Dir(full), map[string]string{"NOTES.md": "mine"}) })
+		}
+		return nil
+	})
+	res := h.push(t, p)
+	if head := h.git(t, "rev-parse", "main"); head != res.Commit {
+		t.Errorf("head %s, result %+v", head, res)
+	}
+	if files := h.git(t, "ls-tree", "-r", "--name-only", "main"); strings.Contains(files, "NOTES.md") {
+		t.Errorf("there is more than the ARC:\n%s", files)
+	}
+}
+
 // A forced push believes no record of the files, over git as over REST.
 func TestAForcedPushBelievesNoRecord(t *testing.T) {
 	t.Parallel()
