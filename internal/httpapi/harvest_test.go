@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -127,6 +128,39 @@ func TestHarvestsOfOthers(t *testing.T) {
 	wantAnswer(t, anonymous.send(t, "DELETE", path, ""), 403, `{"detail":"Harvest `+id+` does not belong to client None"}`)
 	fewer := newServer(t, service, func(o *httpapi.Options) { o.KnownRDIs = []string{"bonares"} })
 	wantAnswer(t, fewer.get(t, path), 400, `{"detail":"RDI 'edal' is not recognized."}`)
+}
+
+// What a harvest says about git is about the content that it brought, in the list as
+// in the receipt: true once that is pushed, and not for ever.
+func TestAHarvestTellsOfItsOwnContent(t *testing.T) {
+	t.Parallel()
+	service, db := newService(t)
+	s := newServer(t, service, nil)
+	bring := func(title string) (path string) {
+		path = "/v3/harvests/" + begin(t, s)
+		if got := s.post(t, path+"/arcs", `{"arc":`+crate("A", title)+`}`); got.status != 200 {
+			t.Fatalf("got %d %s", got.status, got.body)
+		}
+		return path
+	}
+	expect := func(what, path string, inGit bool) {
+		t.Helper()
+		for _, list := range []string{"/arcs", "/receipt"} {
+			if got := s.get(t, path+list); !strings.Contains(got.body, fmt.Sprintf(`"in_git":%t`, inGit)) {
+				t.Errorf("%s: %s says %s, want %t", what, list, got.body, inGit)
+			}
+		}
+	}
+	first := bring("one")
+	expect("brought", first, false)
+	push(t, db, "c1")
+	expect("pushed", first, true)
+	second := bring("two")
+	expect("the first, when the second is brought", first, true)
+	expect("the second, when brought", second, false)
+	push(t, db, "c1")
+	expect("the first, when the second is pushed", first, false)
+	expect("the second, when pushed", second, true)
 }
 
 // Lists are newest first, by status, in pages.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fairagro/middleware-api/internal/httpapi"
+	"github.com/fairagro/middleware-api/internal/store"
 )
 
 func required(o *httpapi.Options) { o.RequireCertificate = true }
@@ -199,6 +200,38 @@ func TestNobodyWritesForAnotherRDI(t *testing.T) {
 	}
 	wantAnswer(t, s.get(t, "/v3/arcs", owner...), 200, `{"arcs":[],"next":null}`)
 	wantAnswer(t, s.get(t, "/v3/harvests", owner...), 200, "[]")
+}
+
+// The audit trail names who sent each version, with which certificate, and in which
+// request, by whichever route.
+func TestTheAuditTrailNamesTheSender(t *testing.T) {
+	t.Parallel()
+	service, db := newService(t)
+	s := newServer(t, service, required)
+	owner := certHeaders(t, "owner", "edal")
+	inHarvest := "/v3/harvests/" + begin(t, s, owner...) + "/arcs"
+	for identifier, upload := range map[string][2]string{
+		"A1": {"/v1/arcs", `{"rdi":"edal","arcs":[` + crate("A1", "Title") + `]}`},
+		"A2": {"/v2/arcs", upload("edal", crate("A2", "Title"))},
+		"A3": {"/v3/arcs", upload("edal", crate("A3", "Title"))},
+		"A4": {inHarvest, `{"arc":` + crate("A4", "Title") + `}`},
+	} {
+		path, body := upload[0], upload[1]
+		if got := s.post(t, path, body, append(slices.Clone(owner), "X-Request-Id", "request-"+identifier)...); got.status/100 != 2 {
+			t.Fatalf("%s: %d %s", path, got.status, got.body)
+		}
+		id, err := store.ParseID(arcID(identifier))
+		if err != nil {
+			t.Fatal(err)
+		}
+		trail, err := db.AuditTrail(t.Context(), id, 0, 10)
+		if err != nil || len(trail) != 1 {
+			t.Fatalf("%s: trail %+v, %v", path, trail, err)
+		}
+		if by := trail[0].Actor; by.Subject != "owner" || len(by.Fingerprint) != 64 || by.RequestID != "request-"+identifier {
+			t.Errorf("%s: by %+v", path, by)
+		}
+	}
 }
 
 // Every kind of validation error, as the whole answer.
