@@ -32,6 +32,11 @@ func TestConfinement(t *testing.T) {
 	if out := b.sh("cat /run/credentials/middleware-api-sync.service/gitlab-token"); out != token {
 		t.Errorf("the synchroniser was given the token %q", out)
 	}
+	for _, pid := range b.workers() {
+		if user := b.sh("stat -c %U /proc/" + pid); user == b.sh("stat -c %U /proc/"+sync) {
+			t.Errorf("worker %s is the same user as the synchroniser, %s, and could look into its memory", pid, user)
+		}
+	}
 	for _, pid := range append(b.workers(), sync) {
 		if out := b.sh("cat /proc/" + pid + "/environ /proc/" + pid + "/cmdline | tr '\\0' '\\n'"); strings.Contains(out, token) {
 			t.Errorf("the token is in environment or arguments of %s", pid)

@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/gitsync"
 	"github.com/fairagro/middleware-api/internal/remote"
@@ -73,6 +75,34 @@ func TestAuditAndRepair(t *testing.T) {
 	if got, sum = audit(false); sum.Same != 5 || len(got) != 0 {
 		t.Errorf("after the repair: %+v, %v", sum, got)
 	}
+}
+
+// Newer content that nothing would push, which should not be possible, is found all
+// the same, and pushed by a repair.
+func TestAuditFindsWhatNobodyWouldPush(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	to := r.fileRemote(t)
+	id := r.submit(t, "a", "version 1")
+	r.run(t, to, nil)
+	r.awaitState(t, id, "synced")
+	db, err := pgx.Connect(t.Context(), r.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(context.Background())
+	if _, err := db.Exec(t.Context(), "UPDATE arc SET content_hash = sha256('version 2'), content = $1, version = 2, content_size = 9",
+		encoder.EncodeAll([]byte("version 2"), nil)); err != nil {
+		t.Fatal(err)
+	}
+	for _, repair := range []bool{false, true} {
+		var got []gitsync.Difference
+		sum, err := gitsync.Audit(t.Context(), r.store, to, gitsync.AuditOptions{Repair: repair}, func(d gitsync.Difference) { got = append(got, d) })
+		if err != nil || len(got) != 1 || got[0].Kind != gitsync.KindUnscheduled || got[0].Repaired != repair || sum.Different != 1 {
+			t.Errorf("repair %t: %+v, %+v, %v", repair, got, sum, err)
+		}
+	}
+	await(t, "the newest content is there", func() bool { return r.state(t, id).Git.State == "synced" && r.content(t, id) == "version 2" })
 }
 
 // An incident ends an audit with an error instead of reporting every ARC as broken; trouble with one repository does not.

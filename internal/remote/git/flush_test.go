@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fairagro/middleware-api/internal/remote/git"
+	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
 	"github.com/fairagro/middleware-api/internal/testenv/supervise"
 )
 
@@ -80,5 +82,37 @@ func TestAPushIsOnDisk(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Logf("on disk:\n%s", strings.Join(flushed, "\n"))
+	}
+}
+
+// What git starts beside a local repository, hooks above all, sees nothing of our
+// environment that could hold a secret.
+func TestHooksSeeNoSecret(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	repo := filepath.Join(root, group, arcID+".git")
+	gitlabtest.MustGit(t, "", "init", "--quiet", "--bare", "--initial-branch=main", repo)
+	hook := filepath.Join(repo, "hooks", "post-receive")
+	if err := os.MkdirAll(filepath.Dir(hook), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(hook, []byte("#!/bin/sh\nenv >\"$GIT_DIR/seen\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), pushRoot+"="+root, "GIT_REPO__TOKEN="+token, "CREDENTIALS_DIRECTORY=/run/credentials/"+token)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	seen, err := os.ReadFile(filepath.Join(repo, "seen"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(seen), "PATH=") || strings.Contains(string(seen), token) {
+		t.Errorf("a hook sees\n%s", seen)
 	}
 }
