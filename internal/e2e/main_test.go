@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fairagro/middleware-api/internal/e2e/load"
 	"github.com/fairagro/middleware-api/internal/testenv"
 )
@@ -392,6 +394,11 @@ func probeInside() int {
 			_ = conn.Close()
 		}
 		return err
+	}
+	// Its flags are those of all workers: one that cleared this could leave another
+	// waiting for a connection that a third one has taken.
+	if flags, err := unix.FcntlInt(3, unix.F_GETFL, 0); err == nil && flags&unix.O_NONBLOCK != 0 {
+		fmt.Println("probe: shared socket does not block")
 	}
 	attempt("tcp4", dial("tcp4", "127.0.0.1:5432"))
 	attempt("tcp6", dial("tcp6", "[::1]:8000"))
