@@ -78,7 +78,7 @@ func (w *worker) logStopping(reason error) {
 	if _, ok := errors.AsType[*recycled](reason); ok {
 		event = telemetry.WorkerRecycled
 	}
-	if err := countStop(w.options.RuntimeDir, reasonOf(reason)); err != nil {
+	if err := countStop(w.options.RuntimeDir, w.reasonOf(reason)); err != nil {
 		w.log.Warn("stop not counted", "error", err)
 	}
 	w.log.Info("worker stopping", event.Attr(), slog.Any("reason", reason))

@@ -38,6 +38,7 @@ type worker struct {
 	trouble atomic.Pointer[string] // with the database, for the status line
 	clock   clock
 
+	asked  func() error                                         // why the caller of Run has ended its context
 	health func(ctx context.Context, limit time.Duration) error // behind the watchdog
 	status func(what string) string
 }
@@ -75,6 +76,7 @@ func newWorker(ctx context.Context, o Options) *worker {
 	w.recycler = newRecycler(o.Recycling, newTurns(o.RuntimeDir, o.Instance), w.started)
 	w.traffic = newTraffic(o.ClientLimit, w.recycler.served)
 	w.status = w.statusText
+	w.asked = func() error { return context.Cause(ctx) }
 	for _, e := range o.Endpoints {
 		w.servers[e.Name] = w.server(ctx, e.Handler)
 	}

@@ -24,11 +24,16 @@ const (
 // stopFile begins the names of the files that count stops.
 const stopFile = "stopped-"
 
-func reasonOf(err error) StopReason {
+// reasonOf gives the reason. A signal may reach the caller of Run before it reaches
+// Run, and shows as the end of the context then.
+func (w *worker) reasonOf(err error) StopReason {
 	if r, ok := errors.AsType[*recycled](err); ok {
 		return r.kind
 	}
 	if _, ok := errors.AsType[signalled](err); ok {
+		return StopSignal
+	}
+	if asked := w.asked(); asked != nil && errors.Is(err, asked) {
 		return StopSignal
 	}
 	return StopFailure
