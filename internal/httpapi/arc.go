@@ -53,7 +53,7 @@ func (a *API) submitARC(x *exchange) error {
 	if err := a.strict(submission.ARC.Document, wire.Loc{"body", "arc"}); err != nil {
 		return err
 	}
-	accepted, err := a.service.Submit(x.ctx(), x.caller(), submission.RDI, submission.ARC)
+	accepted, err := a.service.Submit(x.ctx(), x.caller(), submission.RDI, submission.ARC, ingest.WithLog)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (a *API) submitInHarvest(x *exchange) error {
 	if err := a.strict(submission.ARC.Document, wire.Loc{"body", "arc"}); err != nil {
 		return a.refuseInHarvest(x, err)
 	}
-	accepted, err := a.service.SubmitInHarvest(x.ctx(), x.caller(), h, submission.ARC)
+	accepted, err := a.service.SubmitInHarvest(x.ctx(), x.caller(), h, submission.ARC, ingest.WithLog)
 	if err != nil {
 		return err
 	}
@@ -103,15 +103,10 @@ func (a *API) refuseInHarvest(x *exchange, invalid error) error {
 	return invalid
 }
 
-// answerARC tells of a stored ARC. Its events are read after the commit; if that
-// fails the ARC is stored nevertheless, and saying so without them is the truth.
+// answerARC tells of a stored ARC.
 func (a *API) answerARC(x *exchange, accepted *ingest.Accepted, text string) error {
 	x.w.record.ARCID = accepted.ID.String()
-	x.awaitGit([]*ingest.Accepted{accepted})
-	events, err := a.service.Log(x.ctx(), accepted)
-	if err != nil {
-		a.log.WarnContext(x.ctx(), "events of a stored ARC not readable", "arc_id", accepted.ID.String(), "error", err)
-	}
+	events := x.awaitLog(accepted)
 	if err := failpoint.Hit(failpoint.Acknowledge); err != nil {
 		return err
 	}
@@ -127,6 +122,22 @@ func (a *API) answerARC(x *exchange, accepted *ingest.Accepted, text string) err
 		},
 		Events: arcEvents(events),
 	})
+}
+
+// awaitLog gives the log of a stored ARC: as the submission left it or, for a
+// client that would like to wait for git, as it is then. If that cannot be read the
+// ARC is stored nevertheless, and what is known is the truth.
+func (x *exchange) awaitLog(accepted *ingest.Accepted) []store.Event {
+	if x.preferredWait() == 0 {
+		return accepted.Log
+	}
+	x.awaitGit([]*ingest.Accepted{accepted})
+	events, err := x.api.service.Events(x.ctx(), accepted.ID)
+	if err != nil {
+		x.api.log.WarnContext(x.ctx(), "events of a stored ARC not readable", "arc_id", accepted.ID.String(), "error", err)
+		return accepted.Log
+	}
+	return events
 }
 
 func arcEvents(events []store.Event) []arcEvent {

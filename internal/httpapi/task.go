@@ -155,7 +155,7 @@ func (a *API) submitAll(x *exchange, rdi string, crates []jsondoc.Value) (stored
 			if before != nil {
 				<-before
 			}
-			results[i], errs[i] = a.service.Submit(x.ctx(), x.caller(), rdi, payload)
+			results[i], errs[i] = a.service.Submit(x.ctx(), x.caller(), rdi, payload, ingest.WithoutLog)
 		})
 	}
 	work.Wait()
@@ -229,7 +229,7 @@ func (a *API) submitV2(x *exchange) error {
 	if err := a.strict(submission.ARC.Document, wire.Loc{"body", "arc"}); err != nil {
 		return err
 	}
-	accepted, err := a.service.Submit(x.ctx(), x.caller(), submission.RDI, submission.ARC)
+	accepted, err := a.service.Submit(x.ctx(), x.caller(), submission.RDI, submission.ARC, ingest.WithoutLog)
 	if err != nil {
 		return err
 	}

@@ -40,15 +40,6 @@ func (s *Service) Events(ctx context.Context, id store.ID) ([]store.Event, error
 	return s.store.Events(ctx, id)
 }
 
-// Log gives the log of an ARC that was just accepted: of a new one it is known
-// without asking.
-func (s *Service) Log(ctx context.Context, a *Accepted) ([]store.Event, error) {
-	if a.Outcome == store.Created {
-		return []store.Event{{ARC: a.ID, At: a.FirstSeen, Type: store.EventCreated, Message: "ARC first seen"}}, nil
-	}
-	return s.store.Events(ctx, a.ID)
-}
-
 // Report gives what the reading of the newest content found; its Hash is zero
 // if that has not happened yet.
 func (s *Service) Report(ctx context.Context, id store.ID) (store.Report, error) {

@@ -93,7 +93,7 @@ func (b *bulk) begin(ctx context.Context, line Line) chan outcome {
 		previous := b.register(id, through)
 		close(registered)
 		<-previous
-		a, err := b.s.SubmitInHarvest(ctx, b.by, b.h, p)
+		a, err := b.s.SubmitInHarvest(ctx, b.by, b.h, p, WithoutLog)
 		out <- outcome{a, err}
 	})
 	return out

@@ -37,7 +37,7 @@ func TestAHarvestBelongsToItsClient(t *testing.T) {
 	} {
 		h := begin(t, w, c.owner)
 		want := fmt.Sprintf("Harvest %s does not belong to client %s", ingest.HarvestID(h), c.name)
-		_, submitted := w.SubmitInHarvest(t.Context(), c.other, h, crate(t, "A", "x"))
+		_, submitted := w.SubmitInHarvest(t.Context(), c.other, h, crate(t, "A", "x"), ingest.WithoutLog)
 		_, ended := w.EndHarvest(t.Context(), c.other, h, store.Completed)
 		_, compared := w.Diff(t.Context(), c.other, h, nil)
 		bulk := w.Bulk(t.Context(), c.other, h, slices.Values([]ingest.Line{}), nil)
@@ -46,7 +46,7 @@ func TestAHarvestBelongsToItsClient(t *testing.T) {
 				t.Errorf("%s: got %v, want %q", what, err, want)
 			}
 		}
-		if _, err := w.SubmitInHarvest(t.Context(), c.owner, h, crate(t, "A", "x")); err != nil {
+		if _, err := w.SubmitInHarvest(t.Context(), c.owner, h, crate(t, "A", "x"), ingest.WithoutLog); err != nil {
 			t.Errorf("owner: %v", err)
 		}
 		if ended := must[store.Harvest](t)(w.EndHarvest(t.Context(), c.owner, h, store.Cancelled)); ended.Status != store.Cancelled {
@@ -62,7 +62,7 @@ func TestARunningHarvestCanBeSetToRunning(t *testing.T) {
 	w := newWorld(t, ingest.Options{})
 	by := client("c")
 	h := begin(t, w, by)
-	must[*ingest.Accepted](t)(w.SubmitInHarvest(t.Context(), by, h, crate(t, "A", "x")))
+	must[*ingest.Accepted](t)(w.SubmitInHarvest(t.Context(), by, h, crate(t, "A", "x"), ingest.WithoutLog))
 	again := must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Running))
 	if again.Status != store.Running || again.Statistics.New != 1 {
 		t.Errorf("got %+v", again)
@@ -90,7 +90,7 @@ func TestTheHeadOfAHarvestIsRemembered(t *testing.T) {
 	}
 	must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Completed))
 	head := must[store.Harvest](t)(w.HarvestHead(t.Context(), ingest.HarvestID(h)))
-	if _, err := w.SubmitInHarvest(t.Context(), by, head, crate(t, "A", "x")); fault.CodeOf(err) != fault.HarvestClosed {
+	if _, err := w.SubmitInHarvest(t.Context(), by, head, crate(t, "A", "x"), ingest.WithoutLog); fault.CodeOf(err) != fault.HarvestClosed {
 		t.Errorf("got %v, want harvest_closed", err)
 	}
 	for _, id := range []string{"", "x", h.ID.String(), "harvest-00000000-0000-0000-0000-000000000000"} {
@@ -108,8 +108,8 @@ func TestRefusalsAreCounted(t *testing.T) {
 	w := newWorld(t, ingest.Options{})
 	by := client("c")
 	h := begin(t, w, by)
-	must[*ingest.Accepted](t)(w.SubmitInHarvest(t.Context(), by, h, crate(t, "A", "x")))
-	if _, err := w.SubmitInHarvest(t.Context(), by, h, crate(t, "A", "y")); fault.CodeOf(err) != fault.HarvestConflict {
+	must[*ingest.Accepted](t)(w.SubmitInHarvest(t.Context(), by, h, crate(t, "A", "x"), ingest.WithoutLog))
+	if _, err := w.SubmitInHarvest(t.Context(), by, h, crate(t, "A", "y"), ingest.WithoutLog); fault.CodeOf(err) != fault.HarvestConflict {
 		t.Fatalf("got %v, want a conflict", err)
 	}
 	w.NoteRefusal(t.Context(), by, h, "", "no root data entity")
@@ -145,7 +145,7 @@ func TestDiffAnswersRepeatedEntries(t *testing.T) {
 	w := newWorld(t, ingest.Options{})
 	by := client("c")
 	p := crate(t, "A", "x")
-	must[*ingest.Accepted](t)(w.Submit(t.Context(), by, "r", p))
+	must[*ingest.Accepted](t)(w.Submit(t.Context(), by, "r", p, ingest.WithoutLog))
 	h := begin(t, w, by)
 	answers := must[[]ingest.Compared](t)(w.Diff(t.Context(), by, h, []ingest.Known{
 		{"A", p.Hash}, {" A ", p.Hash}, {"B", p.Hash}, {"A", store.Hash{1}},
@@ -184,7 +184,7 @@ func TestBulkAnswersInOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ingest.Options{})
 	by := client("c")
-	must[*ingest.Accepted](t)(w.Submit(t.Context(), by, "r", crate(t, "known", "x")))
+	must[*ingest.Accepted](t)(w.Submit(t.Context(), by, "r", crate(t, "known", "x"), ingest.WithoutLog))
 	h := begin(t, w, by)
 	entries := []string{"A=x", "known=x", "broken=", "B=x", "A=x", "A=y", "known=x", "C=x"}
 	want := []string{
@@ -271,7 +271,7 @@ func TestHousekeeping(t *testing.T) {
 	w := newWorld(t, ingest.Options{HarvestIdle: time.Microsecond, TaskAge: time.Microsecond})
 	by := client("c")
 	h := begin(t, w, by)
-	a := must[*ingest.Accepted](t)(w.Submit(t.Context(), by, "r", crate(t, "A", "x")))
+	a := must[*ingest.Accepted](t)(w.Submit(t.Context(), by, "r", crate(t, "A", "x"), ingest.WithoutLog))
 	id, err := w.KeepTask(t.Context(), by, "r", "message", []*ingest.Accepted{a}, "")
 	if err != nil {
 		t.Fatal(err)
@@ -298,7 +298,7 @@ func TestHousekeeping(t *testing.T) {
 func TestWaitingForGit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ingest.Options{})
-	a := must[*ingest.Accepted](t)(w.Submit(t.Context(), client("c"), "r", crate(t, "A", "x")))
+	a := must[*ingest.Accepted](t)(w.Submit(t.Context(), client("c"), "r", crate(t, "A", "x"), ingest.WithoutLog))
 	short, cancel := contextWithTimeout(t, time.Millisecond)
 	defer cancel()
 	if arc := must[store.ARC](t)(w.AwaitGit(short, a.ID)); arc.Git.State != store.Due {

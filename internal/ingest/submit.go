@@ -24,6 +24,7 @@ type Accepted struct {
 	Lifecycle  store.Lifecycle
 	FirstSeen  time.Time
 	LastSeen   time.Time
+	Log        []store.Event // of the ARC as the submission left it, oldest first; nil WithoutLog
 }
 
 // Status is the word for clients, who know only created and updated.
@@ -34,20 +35,29 @@ func (a *Accepted) Status() string {
 	return string(store.Updated)
 }
 
+// Log says whether the log of the ARC is wanted with what became of a submission.
+type Log bool
+
+// WithLog is for answers that tell the log.
+const (
+	WithLog    Log = true
+	WithoutLog Log = false
+)
+
 // Submit stores an ARC of an RDI and returns when it is durable.
-func (s *Service) Submit(ctx context.Context, by Caller, rdi string, p rocrate.Payload) (*Accepted, error) {
-	return s.submit(ctx, by, rdi, uuid.Nil, p)
+func (s *Service) Submit(ctx context.Context, by Caller, rdi string, p rocrate.Payload, log Log) (*Accepted, error) {
+	return s.submit(ctx, by, rdi, uuid.Nil, p, log)
 }
 
 // SubmitInHarvest stores an ARC as part of a harvest and returns when it is
 // durable. Refusals count as errors of the harvest. Faults: HarvestNotYours,
 // HarvestClosed, and HarvestConflict if the harvest has brought the ARC with
 // other content already.
-func (s *Service) SubmitInHarvest(ctx context.Context, by Caller, h store.Harvest, p rocrate.Payload) (*Accepted, error) {
+func (s *Service) SubmitInHarvest(ctx context.Context, by Caller, h store.Harvest, p rocrate.Payload, log Log) (*Accepted, error) {
 	if err := owns(by, h); err != nil {
 		return nil, err
 	}
-	a, err := s.submit(ctx, by, h.RDI, h.ID, p)
+	a, err := s.submit(ctx, by, h.RDI, h.ID, p, log)
 	if f, ok := fault.Of(err); ok && refusal(f.Code) {
 		s.noteRefusal(ctx, h, rocrate.Identity(p.Identifier, h.RDI), p.Identifier, f)
 	}
@@ -59,7 +69,9 @@ func refusal(code fault.Code) bool {
 	return code == fault.HarvestConflict || code == fault.StoreRejected || code == fault.ARCInvalid
 }
 
-func (s *Service) submit(ctx context.Context, by Caller, rdi string, harvest uuid.UUID, p rocrate.Payload) (a *Accepted, err error) {
+func (s *Service) submit(
+	ctx context.Context, by Caller, rdi string, harvest uuid.UUID, p rocrate.Payload, log Log,
+) (a *Accepted, err error) {
 	ctx, step := span.Start(ctx, span.Submit)
 	sub := &store.Submission{
 		ID:  rocrate.Identity(p.Identifier, rdi),
@@ -75,6 +87,7 @@ func (s *Service) submit(ctx context.Context, by Caller, rdi string, harvest uui
 		Harvest:     harvest,
 		Actor:       by.Actor,
 		Traceparent: span.Traceparent(ctx),
+		WithLog:     bool(log),
 	}
 	defer func() { ended(step, by, sub, err) }()
 	if err := failpoint.Hit(failpoint.SubmitBegin); err != nil {
@@ -86,7 +99,7 @@ func (s *Service) submit(ctx context.Context, by Caller, rdi string, harvest uui
 	}
 	return &Accepted{
 		ID: sub.ID, Identifier: sub.Identifier, RDI: rdi, Hash: sub.Hash,
-		Outcome: r.Outcome, Lifecycle: r.Lifecycle, FirstSeen: r.FirstSeen, LastSeen: r.LastSeen,
+		Outcome: r.Outcome, Lifecycle: r.Lifecycle, FirstSeen: r.FirstSeen, LastSeen: r.LastSeen, Log: r.Log,
 	}, nil
 }
 

@@ -41,7 +41,7 @@ func (s *Store) Diff(ctx context.Context, harvest uuid.UUID, rdi string, pairs [
 		if _, err := tx.Exec(ctx, sqlShareHarvests, []int64{harvestLock(harvest)}); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, sqlDiff, touchArguments(subs)...)
+		rows, err := tx.Query(ctx, sqlDiff, admissionArguments(subs)...)
 		if err != nil {
 			return err
 		}

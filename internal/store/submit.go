@@ -31,6 +31,9 @@ type Submission struct {
 	Actor   Actor
 	// Traceparent is the W3C trace context that the push continues.
 	Traceparent string
+	// WithLog asks for the log of the ARC in the result: it comes along with the
+	// answer, where asking for it afterwards would cost as much as the submission.
+	WithLog bool
 
 	frame []byte
 }
@@ -57,6 +60,9 @@ type Result struct {
 	Lifecycle Lifecycle
 	FirstSeen time.Time
 	LastSeen  time.Time
+	// Log is the log of the ARC as the commit left it, as [Store.Events] gives it but
+	// for the ids and harvests; nil unless the submission asked for it.
+	Log []Event
 
 	known      bool // by touch: content is the stored one, or refused
 	eventCount int
@@ -98,12 +104,12 @@ const groupTimeout = 2 * time.Minute
 
 // touch recognises submissions of what is stored already.
 func (s *Store) touch(subs []*Submission) []answer[*Result] {
-	return s.together(subs, sqlTouch, touchArguments)
+	return s.together(subs, sqlTouch, s.touchArguments)
 }
 
 // put stores contents.
 func (s *Store) put(subs []*Submission) []answer[*Result] {
-	answers := s.together(subs, sqlPut, putArguments)
+	answers := s.together(subs, sqlPut, s.putArguments)
 	s.trim(subs, answers)
 	return answers
 }
@@ -166,7 +172,7 @@ func (s *Store) statement(ctx context.Context, subs []*Submission, sql string, a
 	}
 	batch.Queue(sql, arguments...)
 	results := s.pool.SendBatch(ctx, batch)
-	answers, err := readResults(results, len(locks) > 0, subs)
+	answers, err := s.readResults(results, len(locks) > 0, subs)
 	if lost := failpoint.Hit(failpoint.CommitUnknown); err == nil {
 		err = lost
 	}
@@ -180,7 +186,7 @@ func (s *Store) statement(ctx context.Context, subs []*Submission, sql string, a
 	return answers, err
 }
 
-func readResults(results pgx.BatchResults, locked bool, subs []*Submission) ([]answer[*Result], error) {
+func (s *Store) readResults(results pgx.BatchResults, locked bool, subs []*Submission) ([]answer[*Result], error) {
 	if locked {
 		if _, err := results.Exec(); err != nil {
 			return nil, err
@@ -199,12 +205,17 @@ func readResults(results pgx.BatchResults, locked bool, subs []*Submission) ([]a
 		var n int
 		var refusal string
 		var r Result
-		if err := rows.Scan(&n, &refusal, &r.known, &r.Outcome, &r.Version, &r.Lifecycle, &r.FirstSeen, &r.LastSeen, &r.eventCount); err != nil {
+		var before lines
+		if err := rows.Scan(&n, &refusal, &r.known, &r.Outcome, &r.Version, &r.Lifecycle, &r.FirstSeen, &r.LastSeen, &r.eventCount,
+			&before.at, &before.kinds, &before.messages); err != nil {
 			return nil, err
 		}
 		if refusal != "" {
 			answers[n-1] = answer[*Result]{err: refused(fault.Code(refusal), subs[n-1])}
 			continue
+		}
+		if subs[n-1].WithLog && r.known {
+			r.Log = before.log(subs[n-1].ID, &r, s.eventLimit)
 		}
 		*answers[n-1].result = r
 	}
@@ -249,7 +260,34 @@ func column[T any](subs []*Submission, f func(*Submission) T) []T {
 	return out
 }
 
-func touchArguments(subs []*Submission) []any {
+// lines are events as the submission statements give them, newest first.
+type lines struct {
+	at              []time.Time
+	kinds, messages []string
+}
+
+// log puts them in order, adds the event of the submission itself, which no
+// statement sees that writes it, and gives the newest.
+func (l *lines) log(arc ID, r *Result, limit int) []Event {
+	list := make([]Event, 0, len(l.at)+1)
+	for i := range slices.Backward(l.at) {
+		list = append(list, Event{ARC: arc, At: l.at[i], Type: l.kinds[i], Message: l.messages[i]})
+	}
+	if e, ok := submissionEvents[r.Outcome]; ok {
+		list = append(list, Event{ARC: arc, At: r.LastSeen, Type: e.kind, Message: e.message})
+	}
+	return list[max(0, len(list)-limit):]
+}
+
+// submissionEvents are the events that the submission statements write.
+var submissionEvents = map[Outcome]struct{ kind, message string }{
+	Created:  {EventCreated, "ARC first seen"},
+	Updated:  {EventUpdated, "ARC content updated"},
+	Restored: {EventRestored, "ARC reappeared after being missing/deleted"},
+}
+
+// admissionArguments are those of partAdmitted.
+func admissionArguments(subs []*Submission) []any {
 	return []any{
 		column(subs, func(q *Submission) []byte { return q.ID[:] }),
 		column(subs, func(q *Submission) string { return q.RDI }),
@@ -258,8 +296,15 @@ func touchArguments(subs []*Submission) []any {
 	}
 }
 
-func putArguments(subs []*Submission) []any {
-	return append(touchArguments(subs),
+func (s *Store) touchArguments(subs []*Submission) []any {
+	return append(admissionArguments(subs),
+		column(subs, func(q *Submission) bool { return q.WithLog }),
+		s.eventLimit,
+	)
+}
+
+func (s *Store) putArguments(subs []*Submission) []any {
+	return append(s.touchArguments(subs),
 		column(subs, func(q *Submission) string { return q.Identifier }),
 		column(subs, func(q *Submission) string { return q.Name }),
 		column(subs, func(q *Submission) string { return q.Description }),

@@ -63,11 +63,22 @@ logged AS (
     SELECT id, harvest, 'ARC_RESTORED', 'ARC reappeared after being missing/deleted' FROM stored WHERE lost
 )`
 
+// partLog are the newest events of an ARC s before the submission number n, newest
+// first. $5 says whose are wanted, $6 how many at most. A new ARC has none.
+const partLog = `
+LEFT JOIN LATERAL (
+    SELECT array_agg(at) AS at, array_agg(type) AS types, array_agg(message) AS messages
+    FROM (SELECT at, type, message FROM event
+        WHERE arc_id = s.id AND s.outcome <> 'created' AND ($5::boolean[])[n]
+        ORDER BY id DESC LIMIT $6::int) newest
+) log ON true`
+
 // sqlTouch answers for those that are refused and those that are known.
 const sqlTouch = partTouched + `
-SELECT n, '', true, outcome, version, lifecycle, first_seen, last_seen, event_count FROM stored
+SELECT n, '', true, outcome, version, lifecycle, first_seen, last_seen, event_count, log.at, log.types, log.messages
+FROM stored s` + partLog + `
 UNION ALL
-SELECT n, refusal, false, '', 0, '', now(), now(), 0 FROM admitted WHERE refusal <> ''`
+SELECT n, refusal, false, '', 0, '', now(), now(), 0, NULL, NULL, NULL FROM admitted WHERE refusal <> ''`
 
 // sqlDiff is sqlTouch with a question about the rest: new or changed? The rest is
 // found by NOT IN, which PostgreSQL hashes; a join would be at the cost of the number squared.
@@ -89,14 +100,14 @@ SELECT n, 'unchanged' FROM stored`
 // allowed: the group fails, and each is tried alone with fresh eyes.
 // What became of a row is written into the row itself, because ON CONFLICT
 // sees the newest version of it where the rest of the statement does not.
-// $5 identifiers, $6 names, $7 descriptions, $8 sizes, $9 contents,
-// $10 trace contexts, $11 actors, $12 fingerprints, $13 request ids.
+// $7 identifiers, $8 names, $9 descriptions, $10 sizes, $11 contents,
+// $12 trace contexts, $13 actors, $14 fingerprints, $15 request ids.
 const sqlPut = partAdmitted + `,
 stored AS (
     INSERT INTO arc AS arc (id, rdi, identifier, name, description, content, content_hash, content_size,
         first_harvest, last_harvest, changed_in, traceparent, due_at, event_count)
-    SELECT o.id, o.rdi, ($5::text[])[o.n], ($6::text[])[o.n], ($7::text[])[o.n], ($9::bytea[])[o.n],
-        o.content_hash, ($8::bigint[])[o.n], o.harvest, o.harvest, o.harvest, ($10::text[])[o.n], now(), 1
+    SELECT o.id, o.rdi, ($7::text[])[o.n], ($8::text[])[o.n], ($9::text[])[o.n], ($11::bytea[])[o.n],
+        o.content_hash, ($10::bigint[])[o.n], o.harvest, o.harvest, o.harvest, ($12::text[])[o.n], now(), 1
     FROM (SELECT * FROM admitted WHERE refusal = '' ORDER BY id OFFSET 0) o
     ON CONFLICT (id) DO UPDATE SET
         identifier = excluded.identifier,
@@ -157,11 +168,12 @@ logged AS (
 ),
 audited AS (
     INSERT INTO audit (actor, fingerprint, request_id, action, arc_id, rdi, harvest_id, version, detail)
-    SELECT ($11::text[])[a.n], ($12::text[])[a.n], ($13::text[])[a.n], 'arc.' || s.outcome, s.id, a.rdi, a.harvest,
+    SELECT ($13::text[])[a.n], ($14::text[])[a.n], ($15::text[])[a.n], 'arc.' || s.outcome, s.id, a.rdi, a.harvest,
         s.version, encode(a.content_hash, 'hex')
     FROM stored s JOIN admitted a ON a.id = s.id WHERE s.outcome IN ('created', 'updated')
 )
 SELECT a.n, CASE WHEN a.refusal = '' AND s.id IS NULL THEN 'harvest_conflict' ELSE a.refusal END,
     s.id IS NOT NULL, coalesce(s.outcome, ''), coalesce(s.version, 0), coalesce(s.lifecycle, ''),
-    coalesce(s.first_seen, now()), coalesce(s.last_seen, now()), coalesce(s.event_count, 0)
-FROM admitted a LEFT JOIN stored s ON s.id = a.id`
+    coalesce(s.first_seen, now()), coalesce(s.last_seen, now()), coalesce(s.event_count, 0),
+    log.at, log.types, log.messages
+FROM admitted a LEFT JOIN stored s ON s.id = a.id` + partLog

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/pgtest"
@@ -291,5 +292,52 @@ func TestTheEventLogIsBounded(t *testing.T) {
 	var rows int
 	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM event").Scan(&rows); err != nil || rows > 12 {
 		t.Errorf("table: got %d rows, %v; want at most 12", rows, err)
+	}
+}
+
+// The log that comes with a result is the one that can be read afterwards, whatever
+// became of the submission and whichever statement found that out, and it is as
+// bounded; who does not ask gets none.
+func TestResultsTellTheLog(t *testing.T) {
+	t.Parallel()
+	for name, news := range map[string]int{"asked first": 0, "sent at once": 120} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := must(store.Open(t.Context(), store.Options{DSN: pgtest.DSN(t), EventLimit: 4}))(t)
+			defer s.Close()
+			for i := range news {
+				submit(t, s, submission(fmt.Sprint("N", i), fmt.Sprint(i)))
+			}
+			check := func(content string, want store.Outcome) {
+				t.Helper()
+				sub := submission("A", content)
+				sub.WithLog = true
+				r := submit(t, s, sub)
+				if r.Outcome != want {
+					t.Fatalf("got %s, want %s", r.Outcome, want)
+				}
+				stored := must(s.Events(t.Context(), idOf("A")))(t)
+				if diff := cmp.Diff(stored, r.Log, cmpopts.IgnoreFields(store.Event{}, "ID", "Harvest")); diff != "" {
+					t.Errorf("%s: %s", want, diff)
+				}
+			}
+			check("one", store.Created)
+			check("one", store.Unchanged)
+			check("two", store.Updated)
+			if err := s.AddEvent(t.Context(), idOf("A"), store.EventNote, "by hand"); err != nil {
+				t.Fatal(err)
+			}
+			end(t, s, begin(t, s), store.EndOptions{MissingLimit: 1})
+			if a := read(t, s, idOf("A")); a.Lifecycle != store.Missing {
+				t.Fatalf("the ARC is %s, want missing", a.Lifecycle)
+			}
+			check("two", store.Restored)
+			check("two", store.Unchanged)
+			check("three", store.Updated)
+			check("four", store.Updated)
+			if r := submit(t, s, submission("A", "four")); r.Log != nil {
+				t.Errorf("nobody asked for %+v", r.Log)
+			}
+		})
 	}
 }
