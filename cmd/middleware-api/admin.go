@@ -77,10 +77,7 @@ func admin(ctx context.Context, enough context.CancelFunc, c *config.Config, log
 	telemetry.Counts(metrics.Registerer, "process_stops_total",
 		"Orderly ends of workers and synchronisers of this machine by reason: age, requests, memory (recycling), signal, failure.", "reason",
 		func() map[string]int64 { return worker.Stops("/run/middleware-api", "/run/middleware-api-sync") })
-	page, err := newConsole(c, st, log, localViewer(c.Admin.Group))
-	if err != nil {
-		return err
-	}
+	page := newConsole(c, st, log, localViewer(c.Admin.Group))
 	all := &telemetry.Fleet{Sockets: processSockets(c), Own: metrics}
 	desk := &desk{log: log, listeners: listeners, local: adminHandler(page, localViewer(c.Admin.Group), all.Handler()), remote: metricsOnly(all.Handler())}
 	if inherited {
@@ -107,7 +104,7 @@ func unusable(ctx context.Context, enough context.CancelFunc, problem error) err
 }
 
 // newConsole makes the page for those whom who knows.
-func newConsole(c *config.Config, st *store.Store, log *slog.Logger, who func(*http.Request) (console.Viewer, bool)) (*console.Console, error) {
+func newConsole(c *config.Config, st *store.Store, log *slog.Logger, who func(*http.Request) (console.Viewer, bool)) *console.Console {
 	certificates, folders := certificateFiles(c), disks(c)
 	return console.New(console.Options{
 		Data: st, Version: version, Fleet: report.CollectFleet, Log: log, Who: who,
@@ -264,11 +261,7 @@ func startAdmin(ctx context.Context, c *config.Config, process string, st *store
 	if dir == "" {
 		return func() {}
 	}
-	page, err := newConsole(c, st, log, localViewer(c.Admin.Group))
-	if err != nil {
-		log.Error("no console", "error", err)
-		return func() {}
-	}
+	page := newConsole(c, st, log, localViewer(c.Admin.Group))
 	path := filepath.Join(dir, "admin-"+process+".sock")
 	l, err := listenAdmin(ctx, path)
 	if err != nil {

@@ -71,10 +71,7 @@ func serve(ctx context.Context, c *config.Config, logging *telemetry.Logging, wi
 		return err
 	}
 	defer st.Close()
-	page, err := newConsole(c, st, logging.Logger, certifiedViewer(c.Admin.Operators))
-	if err != nil {
-		return err
-	}
+	page := newConsole(c, st, logging.Logger, certifiedViewer(c.Admin.Operators))
 	options.Console = visit(page)
 	service := ingest.New(st, ingestOptions(c, logging.Logger))
 	api, err := httpapi.New(service, options)

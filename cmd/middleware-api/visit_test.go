@@ -88,10 +88,7 @@ func newPortal(tb testing.TB, operators ...string) *portal {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(st.Close)
-	page, err := newConsole(&config.Config{}, st, quiet, certifiedViewer(operators))
-	if err != nil {
-		tb.Fatal(err)
-	}
+	page := newConsole(&config.Config{}, st, quiet, certifiedViewer(operators))
 	api, err := httpapi.New(ingest.New(st, ingest.Options{Logger: quiet}), httpapi.Options{
 		KnownRDIs: []string{"edal", "bonares"}, OperatorOID: operatorOID.String(), RequireCertificate: true, Console: visit(page), Log: quiet,
 	})

@@ -18,11 +18,11 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"fmt"
 	"html/template"
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/fairagro/middleware-api/internal/fault"
@@ -71,35 +71,38 @@ type Options struct {
 
 // Console is the page.
 type Console struct {
-	o     Options
-	mux   *http.ServeMux
-	pages map[string]*template.Template
+	o   Options
+	mux *http.ServeMux
 }
 
 //go:embed page
 var files embed.FS
 
+// pages are the templates by name, read at the first request: every process has a
+// console, next to none is ever looked at, and they take as much memory as all
+// else that an idle worker holds.
+var pages = sync.OnceValue(func() map[string]*template.Template {
+	all := map[string]*template.Template{}
+	for _, name := range []string{"overview", "story", "search", "audit", "problem"} {
+		all[name] = template.Must(template.New("layout.html").Funcs(functions).ParseFS(files, "page/layout.html", "page/live.html", "page/"+name+".html"))
+	}
+	return all
+})
+
 // Path is where the console lives.
 const Path = "/console"
 
 // New makes a console.
-func New(o Options) (*Console, error) {
+func New(o Options) *Console {
 	if o.Refresh <= 0 {
 		o.Refresh = 5 * time.Second
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &Console{o: o, mux: http.NewServeMux(), pages: map[string]*template.Template{}}
-	for _, name := range []string{"overview", "story", "search", "audit", "problem"} {
-		t, err := template.New("layout.html").Funcs(functions).ParseFS(files, "page/layout.html", "page/live.html", "page/"+name+".html")
-		if err != nil {
-			return nil, fmt.Errorf("console: %w", err)
-		}
-		c.pages[name] = t
-	}
+	c := &Console{o: o, mux: http.NewServeMux()}
 	c.routes()
-	return c, nil
+	return c
 }
 
 func (c *Console) routes() {
@@ -177,7 +180,7 @@ type page struct {
 func (c *Console) show(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
 	p.Version, p.Viewer = c.o.Version, viewerOf(r)
 	var b bytes.Buffer
-	if err := c.pages[name].Execute(&b, p); err != nil {
+	if err := pages()[name].Execute(&b, p); err != nil {
 		c.o.Log.ErrorContext(r.Context(), "console page not made", "page", name, "error", err)
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return

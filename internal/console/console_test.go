@@ -73,7 +73,7 @@ func (d *desk) sql(statement string) {
 func deskOn(tb testing.TB, s *store.Store, viewer console.Viewer) *desk {
 	tb.Helper()
 	d := &desk{tb: tb, store: s}
-	c, err := console.New(console.Options{
+	c := console.New(console.Options{
 		Certificates: func() []report.Certificate {
 			if list := d.certificates.Load(); list != nil {
 				return *list
@@ -89,9 +89,6 @@ func deskOn(tb testing.TB, s *store.Store, viewer console.Viewer) *desk {
 			}, nil
 		},
 	})
-	if err != nil {
-		tb.Fatal(err)
-	}
 	d.console, d.server = c, httptest.NewServer(c)
 	tb.Cleanup(d.server.Close)
 	return d

@@ -53,7 +53,7 @@ func (c *Console) fragment(r *http.Request) ([]byte, error) {
 	p := c.overviewPage(r)
 	p.Viewer = viewerOf(r)
 	var b bytes.Buffer
-	if err := c.pages["overview"].ExecuteTemplate(&b, "live", p); err != nil {
+	if err := pages()["overview"].ExecuteTemplate(&b, "live", p); err != nil {
 		return nil, fmt.Errorf("make page: %w", err)
 	}
 	return b.Bytes(), nil

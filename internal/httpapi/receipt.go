@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fairagro/middleware-api/internal/ingest"
@@ -225,7 +226,9 @@ const receiptStyle = `body{font:14px/1.5 sans-serif;margin:2em;color:#222}table{
 
 const receiptStyleHash = "V34NKqxAHlzVWgU9hciHBj0hRVm6Wv0zWng7dnsFnY0="
 
-var receiptPage = template.Must(template.New("receipt").Parse(`{{define "begin"}}<!DOCTYPE html>
+// receiptPage is read when the first one is wanted.
+var receiptPage = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("receipt").Parse(`{{define "begin"}}<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{{.HarvestID}}</title><style>` + receiptStyle + `</style></head><body>
 <h1>Harvest of {{.RDI}}: {{.Status}}</h1>
 <p><code>{{.HarvestID}}</code>, begun {{.StartedAt}}{{with .CompletedAt}}, ended {{.}}{{end}}</p>
@@ -244,10 +247,11 @@ var receiptPage = template.Must(template.New("receipt").Parse(`{{define "begin"}
 <p>{{.}}</p>
 </body></html>
 {{end}}`))
+})
 
 func (p *htmlReceipt) part(name string, value any) error {
 	var b bytes.Buffer
-	if err := receiptPage.ExecuteTemplate(&b, name, value); err != nil {
+	if err := receiptPage().ExecuteTemplate(&b, name, value); err != nil {
 		return err
 	}
 	_, err := p.w.Write(b.Bytes())
