@@ -121,7 +121,7 @@ func (o *observation) serviceNumbers(api *httpapi.API, st *store.Store) {
 	telemetry.Counts(o.metrics.Registerer, "database_waits_total", "Times that no connection to the database was free.", "",
 		func() map[string]int64 { return map[string]int64{"": st.PoolStats().EmptyAcquireCount()} })
 	telemetry.Gauges(o.metrics.Registerer, map[string]telemetry.Gauge{
-		"requests_in_flight":        {Help: "Requests being answered.", Value: func() float64 { return float64(api.Stats().InFlight()) }},
+		"requests_in_flight":        {Help: "Requests being answered.", Value: func() float64 { return float64(api.InFlight()) }},
 		"database_connections":      {Help: "Connections to the database.", Value: func() float64 { return float64(st.PoolStats().TotalConns()) }},
 		"request_bodies_bytes":      {Help: "Bytes of request bodies in memory.", Value: func() float64 { return float64(api.BodyBytes()) }},
 		"database_connections_max":  {Help: "Connections to the database that the process may have.", Value: func() float64 { return float64(st.PoolStats().MaxConns()) }},

@@ -2,7 +2,7 @@ package httpapi
 
 import (
 	"context"
-	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"log/slog"
@@ -88,22 +88,22 @@ type Record struct {
 	HarvestID string
 }
 
-// API is the HTTP interface: a handler, its statistics and the switch for
-// draining.
+// API is the HTTP interface: a handler, its numbers and the switch for draining.
 type API struct {
-	service *ingest.Service
-	options Options
-	auth    *auth.Authenticator
-	log     *slog.Logger
-	echo    *echo.Echo
-	routes  []route
-	gate    *gate
-	bodies  budget
-	streams chan struct{}
-	unheard atomic.Int64 // streams that were refused
-	stats   Stats
-	outage  struct{ told, silent atomic.Int64 } // when the log told of it last, since began, and requests since
-	began   time.Time
+	service  *ingest.Service
+	options  Options
+	auth     *auth.Authenticator
+	log      *slog.Logger
+	echo     *echo.Echo
+	routes   []route
+	fixed    map[operation]bool
+	gate     *gate
+	bodies   budget
+	streams  chan struct{}
+	unheard  atomic.Int64 // streams that were refused
+	inFlight atomic.Int64
+	outage   struct{ told, silent atomic.Int64 } // when the log told of it last, since began, and requests since
+	began    time.Time
 
 	draining context.Context // ends when the worker wants to be rid of long answers
 	drain    context.CancelFunc
@@ -120,13 +120,13 @@ func New(service *ingest.Service, o Options) (*API, error) {
 		return nil, err
 	}
 	a := &API{
-		service: service, options: o, auth: who, log: o.Log, routes: routes(), began: time.Now(),
+		service: service, options: o, auth: who, log: o.Log, began: time.Now(),
 		gate:    newGate(o.MaxConcurrent, o.RetryAfter+time.Second, time.Now),
 		streams: make(chan struct{}, o.MaxStreams),
 	}
 	a.draining, a.drain = context.WithCancel(context.Background())
 	a.bodies.limit = o.MaxBodiesMemory
-	a.echo = a.newEcho()
+	a.register(routes()...)
 	return a, nil
 }
 
@@ -164,88 +164,90 @@ func withDefaults(o Options) Options {
 	return o
 }
 
-func (a *API) newEcho() *echo.Echo {
+// register makes the router and the index of the routes.
+func (a *API) register(routes ...route) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()
-	e.HTTPErrorHandler = func(err error, c echo.Context) {
-		w := c.Response().Writer.(*writer)
-		if w.record.Status == 0 {
-			a.fail(w, c.Request(), err)
-		}
-	}
-	e.Pre(a.survive, a.admit, a.routing)
-	for i := range a.routes {
-		rt := &a.routes[i]
+	e.HTTPErrorHandler = func(err error, c echo.Context) { a.answerError(c.Response().Writer.(*writer), err) }
+	a.routes, a.fixed = routes, fixed(routes)
+	for i := range routes {
+		rt := &routes[i]
 		e.Add(rt.method, rt.echoPath(), func(c echo.Context) error { return a.serve(rt, c) })
 	}
-	return e
+	a.echo = e
 }
 
-// ServeHTTP answers one request.
+// ServeHTTP answers one request. What comes before the route's own work are plain
+// calls rather than Echo's middleware, which is put together anew for each request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
-	id := chooseID(r)
-	r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
 	out := &writer{ResponseWriter: w, request: r, record: Record{
-		Time: start, Method: r.Method, Path: r.URL.RequestURI(), Proto: r.Proto, Peer: auth.PeerName(r),
-		Referer: r.Referer(), UserAgent: r.UserAgent(), RequestID: id,
+		Time: time.Now(), Method: r.Method, Path: r.URL.RequestURI(), Proto: r.Proto, Peer: auth.PeerName(r),
+		Referer: r.Referer(), UserAgent: r.UserAgent(), RequestID: chooseID(r),
 	}}
-	out.Header().Set("X-Request-Id", id)
-	out.ticket = a.stats.begin(start)
-	defer func() {
-		out.finish()
-		out.ticket.end()
-		out.record.Duration = time.Since(start)
-		if a.options.Access != nil {
-			a.options.Access(r.Context(), out.record)
-		}
-	}()
-	a.echo.ServeHTTP(out, r)
+	out.Header().Set("X-Request-Id", out.record.RequestID)
+	a.inFlight.Add(1)
+	defer a.answered(out)
+	if err := a.survive(out); err != nil {
+		a.answerError(out, err)
+	}
+}
+
+// answered is called after every answer.
+func (a *API) answered(w *writer) {
+	w.finish()
+	a.inFlight.Add(-1)
+	w.record.Duration = time.Since(w.record.Time)
+	if a.options.Access != nil {
+		a.options.Access(w.request.Context(), w.record)
+	}
+}
+
+// answerError answers with an error, unless an answer has begun.
+func (a *API) answerError(w *writer, err error) {
+	if w.record.Status == 0 {
+		a.fail(w, err)
+	}
 }
 
 // survive turns a panic into the answer for mistakes of ours and a line in the
 // log with the stack.
-func (a *API) survive(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) (err error) {
-		defer func() {
-			reason := recover()
-			if reason == nil {
-				return
-			}
-			if reason == http.ErrAbortHandler { //nolint:errorlint // the value itself is the agreed signal
-				panic(reason)
-			}
-			a.log.ErrorContext(c.Request().Context(), "request handler panicked", "reason", reason,
-				"request_id", requestID(c.Request().Context()), "stack", string(debug.Stack()))
-			err = errPanicked
-			if c.Response().Writer.(*writer).record.Status != 0 {
-				panic(http.ErrAbortHandler) // half an answer must not look like a whole one
-			}
-		}()
-		return next(c)
-	}
+func (a *API) survive(w *writer) (err error) {
+	defer func() {
+		reason := recover()
+		if reason == nil {
+			return
+		}
+		if reason == http.ErrAbortHandler { //nolint:errorlint // the value itself is the agreed signal
+			panic(reason)
+		}
+		a.log.ErrorContext(w.request.Context(), "request handler panicked", "reason", reason,
+			"request_id", w.record.RequestID, "stack", string(debug.Stack()))
+		err = errPanicked
+		if w.record.Status != 0 {
+			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+		}
+	}()
+	return a.admit(w)
 }
 
 var errPanicked = errors.New("request handler panicked")
 
 // admit lets a request in or refuses it before anything else is looked at.
-func (a *API) admit(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		r := c.Request()
-		if exempt(r.Method, r.URL.Path) {
-			return next(c)
-		}
-		client := a.admissionKey(r)
-		leave := a.gate.enter(client)
-		if leave == nil {
-			return overloaded()
-		}
-		p := newPlace(a.gate, client, leave)
-		defer p.end()
-		c.Response().Writer.(*writer).place = p
-		return next(c)
+func (a *API) admit(w *writer) error {
+	r := w.request
+	if exempt(r.Method, r.URL.Path) {
+		return a.dispatch(w)
 	}
+	client := a.admissionKey(r)
+	leave := a.gate.enter(client)
+	if leave == nil {
+		return overloaded()
+	}
+	p := newPlace(a.gate, client, leave)
+	defer p.end()
+	w.place = p
+	return a.dispatch(w)
 }
 
 // jitter draws whole seconds from 1 to the bound.
@@ -268,20 +270,12 @@ func (a *API) Refusals() map[string]int64 {
 // BodyBytes gives the bytes of request bodies that are in memory.
 func (a *API) BodyBytes() int64 { return a.bodies.used.Load() }
 
-// Stats gives the request counters.
-func (a *API) Stats() *Stats { return &a.stats }
+// InFlight gives the number of requests being answered, streams included.
+func (a *API) InFlight() int { return int(a.inFlight.Load()) }
 
 // Drain ends streams and waits early, so that their connections can be closed.
 // Everything else is answered as usual. It may be called more than once.
 func (a *API) Drain() { a.drain() }
-
-type requestIDKey struct{}
-
-// requestID gives the id under which log lines of a request are found.
-func requestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
-}
 
 // chooseID keeps an id that came along, if it is harmless in a log, or draws one.
 func chooseID(r *http.Request) string {
@@ -291,7 +285,8 @@ func chooseID(r *http.Request) string {
 	}) < 0 {
 		return id
 	}
-	var b [12]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
+	var b [16]byte
+	binary.NativeEndian.PutUint64(b[:], mathrand.Uint64())  //nolint:gosec // G404: it has to be unique, not secret
+	binary.NativeEndian.PutUint64(b[8:], mathrand.Uint64()) //nolint:gosec // the same
+	return hex.EncodeToString(b[:12])
 }

@@ -254,7 +254,7 @@ func TestBulkConnectionDrops(t *testing.T) {
 		}
 	}
 	conn.Close()
-	eventually(t, "the end of the request", func() bool { return s.api.Stats().InFlight() == 0 })
+	eventually(t, "the end of the request", func() bool { return s.api.InFlight() == 0 })
 	assertStored(t, db, 1)
 }
 

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/fairagro/middleware-api/internal/httpapi/auth"
 	"github.com/fairagro/middleware-api/internal/store"
 )
@@ -30,8 +28,8 @@ func (a *API) isConsole(path string) bool {
 
 // console hands a request of somebody with a certificate to the console, which
 // has its own words for errors. Its stream counts among the streams of the API.
-func (a *API) console(c echo.Context) error {
-	w, r := c.Response().Writer.(*writer), c.Request()
+func (a *API) console(w *writer) error {
+	r := w.request
 	w.record.Route = consolePath
 	client, err := a.auth.Client(r)
 	if err != nil {
@@ -48,7 +46,6 @@ func (a *API) console(c echo.Context) error {
 			a.unheard.Add(1)
 			return overloaded()
 		}
-		w.ticket.stream()
 		w.place.end() // who looks at a page does no work that others would have to wait for
 		ctx, cancel = context.WithCancel(ctx)
 		defer context.AfterFunc(a.draining, cancel)()
@@ -56,7 +53,7 @@ func (a *API) console(c echo.Context) error {
 		ctx, cancel = context.WithTimeout(ctx, a.options.Timeout)
 	}
 	defer cancel()
-	by := store.Actor{Subject: client.ID, Fingerprint: client.Fingerprint, RequestID: requestID(ctx)}
+	by := store.Actor{Subject: client.ID, Fingerprint: client.Fingerprint, RequestID: w.record.RequestID}
 	if !client.Named {
 		by.Subject = "anonymous"
 	}

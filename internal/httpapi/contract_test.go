@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -172,7 +173,8 @@ func TestContractCheckNotices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := &recorder{ResponseWriter: &probe{header: http.Header{"Content-Type": {mediaJSON}}}, status: c.status}
+		got := &recorder{ResponseWriter: httptest.NewRecorder(), status: c.status}
+		got.Header().Set("Content-Type", mediaJSON)
 		got.body.WriteString(c.body)
 		if err := checkAnswer(doc, routes(), r, got); (err == nil) != c.fits {
 			t.Errorf("%s %d %s: got %v, want fit %t", c.path, c.status, c.body, err, c.fits)

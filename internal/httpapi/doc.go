@@ -6,7 +6,8 @@
 // by package ingest, and what went wrong arrives as a fault, which one table
 // turns into a status. A 2xx that claims something is stored is written only
 // after ingest said it is committed. The package opens no listener and starts no
-// process-wide machinery; package worker serves its handler.
+// process-wide machinery; package worker serves its handler and gives up on
+// clients that do not take their answers.
 //
 // An API is safe for concurrent use. Every goroutine it starts belongs to one
 // request and ends before that request's answer.

@@ -22,6 +22,7 @@ type exchange struct {
 	api    *API
 	w      *writer
 	r      *http.Request
+	until  context.Context //nolint:containedctx // of the request, which ends when the answer is due; a copy of the request costs more
 	echo   echo.Context
 	client auth.Client
 	body   jsondoc.Value // the zero value for an absent body
@@ -32,17 +33,15 @@ type exchange struct {
 
 // serve does what every route has in common, in the documented order.
 func (a *API) serve(rt *route, c echo.Context) error {
-	x := &exchange{api: a, w: c.Response().Writer.(*writer), r: c.Request(), echo: c, release: func() {}}
+	r := c.Request()
+	x := &exchange{api: a, w: c.Response().Writer.(*writer), r: r, until: r.Context(), echo: c, release: func() {}}
 	defer x.close()
 	x.w.record.Route = rt.pattern
 	bulk := rt.checks&bulkBody != 0 && isNDJSON(x.r.Header.Get("Content-Type"))
-	switch {
-	case rt.checks&stream != 0 || bulk:
-		x.w.ticket.stream()
-	case rt.checks&instant == 0:
-		ctx, cancel := context.WithTimeout(x.r.Context(), a.options.Timeout)
+	if rt.checks&(stream|instant) == 0 && !bulk {
+		ctx, cancel := context.WithTimeout(x.until, a.options.Timeout)
 		defer cancel()
-		x.r = x.r.WithContext(ctx)
+		x.until = ctx
 	}
 	if rt.checks&jsonBody != 0 && !bulk {
 		if err := x.readJSON(); err != nil {
@@ -77,7 +76,7 @@ func (x *exchange) close() {
 	x.release()
 }
 
-func (x *exchange) ctx() context.Context { return x.r.Context() }
+func (x *exchange) ctx() context.Context { return x.until }
 
 func (x *exchange) param(name string) string { return x.echo.Param(name) }
 
@@ -116,7 +115,7 @@ func (x *exchange) readJSON() error {
 
 // caller is the client as the rules of ingest know it.
 func (x *exchange) caller() ingest.Caller {
-	actor := store.Actor{Subject: x.client.ID, Fingerprint: x.client.Fingerprint, RequestID: requestID(x.ctx())}
+	actor := store.Actor{Subject: x.client.ID, Fingerprint: x.client.Fingerprint, RequestID: x.w.record.RequestID}
 	if !x.client.Named {
 		actor.Subject = "anonymous"
 		return ingest.Caller{Actor: actor}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/fairagro/middleware-api/internal/ingest"
@@ -48,7 +49,7 @@ func FuzzRequest(f *testing.F) {
 			t.Fatal(err)
 		}
 		r.Header.Set("Content-Type", contentType)
-		got := &recorder{ResponseWriter: &probe{header: http.Header{}}, status: http.StatusOK}
+		got := &recorder{ResponseWriter: httptest.NewRecorder(), status: http.StatusOK}
 		api.ServeHTTP(got, r)
 		if got.status == http.StatusInternalServerError {
 			t.Fatalf("got %d %s", got.status, &got.body)

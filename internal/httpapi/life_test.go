@@ -30,8 +30,7 @@ func newLifeAPI(tb testing.TB, o Options, more ...route) *API {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	a.routes = append(a.routes, more...)
-	a.echo = a.newEcho()
+	a.register(append(routes(), more...)...)
 	return a
 }
 
@@ -156,35 +155,27 @@ func TestPanics(t *testing.T) {
 	if w := call(a, "GET", "/v3/liveness", ""); w.Code != 200 {
 		t.Errorf("afterwards: got %d", w.Code)
 	}
-	if n := a.Stats().InFlight(); n != 0 {
+	if n := a.InFlight(); n != 0 {
 		t.Errorf("%d requests still in flight", n)
 	}
 }
 
-// The counters say how much was served and what is under way; probes by the process itself do not count.
-func TestStats(t *testing.T) {
+// The number of requests under way is known.
+func TestInFlight(t *testing.T) {
 	t.Parallel()
 	hold, entered, leave := holding()
 	a := newLifeAPI(t, Options{}, hold)
 	call(a, "GET", "/v3/liveness", "")
-	if err := a.Healthy(t.Context()); err != nil {
-		t.Errorf("healthy: %v", err)
-	}
 	var held sync.WaitGroup
 	held.Go(func() { call(a, "GET", "/test/hold", "") })
 	<-entered
-	if s := a.Stats(); s.Served() != 1 || s.InFlight() != 1 || s.Oldest() <= 0 {
-		t.Errorf("got %d served, %d in flight, oldest %s", s.Served(), s.InFlight(), s.Oldest())
+	if n := a.InFlight(); n != 1 {
+		t.Errorf("%d requests are under way, want 1", n)
 	}
 	close(leave)
 	held.Wait()
-	if s := a.Stats(); s.Served() != 2 || s.InFlight() != 0 || s.Oldest() != 0 {
-		t.Errorf("got %d served, %d in flight, oldest %s", s.Served(), s.InFlight(), s.Oldest())
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := a.Healthy(ended); err != nil {
-		t.Errorf("the probe depends on nothing: %v", err)
+	if n := a.InFlight(); n != 0 {
+		t.Errorf("%d requests are under way, want none", n)
 	}
 }
 

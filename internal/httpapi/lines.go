@@ -260,7 +260,6 @@ func (l *lineWriter) run() {
 		sending, l.waiting = l.waiting, sending[:0]
 		l.change.Broadcast()
 		l.mu.Unlock()
-		allowWriting(l.w)
 		_, err := l.w.Write(sending)
 		if err == nil {
 			err = control.Flush()

@@ -110,17 +110,17 @@ func statusOf(err error) (int, string) {
 }
 
 // fail answers with an error and writes down what only the operator may know.
-func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
+func (a *API) fail(w *writer, err error) {
 	if invalid, ok := errors.AsType[wire.Errors](err); ok {
 		_ = writeJSON(w, http.StatusUnprocessableEntity, invalidBody{invalid})
 		return
 	}
 	status, text := statusOf(err)
-	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
+	if w.request.Context().Err() != nil && errors.Is(err, context.Canceled) {
 		return // the client is gone
 	}
 	if status >= http.StatusInternalServerError && fault.CodeOf(err) != codeOverloaded {
-		a.report(r, status, err)
+		a.report(w, status, err)
 	}
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", strconv.Itoa(a.retryAfter(err)))
@@ -136,7 +136,7 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 const outageSilence = time.Minute
 
 // report writes down what only the operator may know. Mistakes of ours are told one by one.
-func (a *API) report(r *http.Request, status int, err error) {
+func (a *API) report(w *writer, status int, err error) {
 	var silent int64
 	if status == http.StatusServiceUnavailable {
 		now := int64(time.Since(a.began)) + 1 // not the time of day: a clock that is set back would silence us
@@ -151,8 +151,9 @@ func (a *API) report(r *http.Request, status int, err error) {
 	if f, ok := fault.Of(err); ok {
 		remedy = f.Remedy
 	}
+	r := w.request
 	a.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path,
-		"request_id", requestID(r.Context()), "status", status, "more_since_last", silent, "error", err, "remedy", remedy)
+		"request_id", w.record.RequestID, "status", status, "more_since_last", silent, "error", err, "remedy", remedy)
 }
 
 // retryAfter gives seconds: at least what the fault asks for, and spread, so

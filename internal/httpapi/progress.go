@@ -150,7 +150,6 @@ func (s *eventStream) send(text []byte) error {
 		return nil
 	}
 	s.beat = time.Now()
-	allowWriting(s.x.w)
 	if _, err := s.x.w.Write(text); err != nil {
 		return err
 	}

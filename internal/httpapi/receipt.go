@@ -45,19 +45,18 @@ func (a *API) harvestReceipt(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	out := &pacedWriter{w: x.w}
 	var form receiptWriter
 	switch kind {
 	case "text/csv":
-		form = &csvReceipt{csv.NewWriter(out), ingest.HarvestID(h)}
+		form = &csvReceipt{csv.NewWriter(x.w), ingest.HarvestID(h)}
 		kind += "; charset=utf-8"
 	case "text/html":
-		form = &htmlReceipt{out}
+		form = &htmlReceipt{x.w}
 		kind += "; charset=utf-8"
 		x.w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+receiptStyleHash+"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 		x.w.Header().Set("X-Content-Type-Options", "nosniff")
 	default:
-		form = &jsonReceipt{w: out}
+		form = &jsonReceipt{w: x.w}
 	}
 	x.w.Header().Set("Content-Type", kind)
 	x.w.Header().Set("Vary", "Accept")
@@ -104,15 +103,6 @@ func newRefusalView(e store.HarvestError) refusalView {
 		v.ARCID = optional(e.ARC.String())
 	}
 	return v
-}
-
-// pacedWriter gives the client the usual time for each part.
-type pacedWriter struct{ w http.ResponseWriter }
-
-// Write writes a part.
-func (p *pacedWriter) Write(b []byte) (int, error) {
-	allowWriting(p.w)
-	return p.w.Write(b)
 }
 
 // jsonReceipt is one object, written piece by piece.

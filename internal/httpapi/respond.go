@@ -3,17 +3,12 @@ package httpapi
 import (
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
 const mediaJSON = "application/json"
-
-// writeTime is how long a client may take to read an answer, or one part of a
-// streamed answer, before its connection is given up.
-const writeTime = 60 * time.Second
 
 // appendJSON encodes as clients are used to: compact, members in the order of
 // the struct, nothing escaped that JSON does not demand.
@@ -36,14 +31,7 @@ func writeBody(w http.ResponseWriter, status int, mediaType string, body []byte)
 	h := w.Header()
 	h.Set("Content-Type", mediaType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	allowWriting(w)
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 	return nil
-}
-
-// allowWriting gives a reader the usual time for what is written next. Writers
-// without deadlines, as in tests, are fine.
-func allowWriting(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
 }

@@ -57,6 +57,20 @@ func (r *route) matches(path string) bool {
 	}
 }
 
+// operation is a method on a path.
+type operation struct{ method, path string }
+
+// fixed are the operations without parameters, which most requests are for.
+func fixed(routes []route) map[operation]bool {
+	all := map[operation]bool{}
+	for i := range routes {
+		if !strings.Contains(routes[i].pattern, "{") {
+			all[operation{routes[i].method, routes[i].pattern}] = true
+		}
+	}
+	return all
+}
+
 // find looks a path up: whether method and path fit a route, and otherwise the
 // method of the first route of that path, "" without one.
 func find(routes []route, method, path string) (found bool, allow string) {
@@ -74,44 +88,47 @@ func find(routes []route, method, path string) (found bool, allow string) {
 	return false, allow
 }
 
-// routing answers what no route is for as the framework of the old service does:
-// 405 with the first method, 307 to the path with or without the last slash, or
-// 404. Paths are compared decoded, so an encoded slash separates segments.
-func (a *API) routing(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		r := c.Request()
-		r.URL.RawPath = ""
-		path := r.URL.Path
-		if a.isConsole(path) {
-			return a.console(c)
-		}
-		found, allow := find(a.routes, r.Method, path)
-		if found {
-			return next(c)
-		}
-		if allow != "" {
-			c.Response().Header().Set("Allow", allow)
-			return echo.NewHTTPError(http.StatusMethodNotAllowed)
-		}
-		if path != "/" {
-			other := path + "/"
-			if strings.HasSuffix(path, "/") {
-				other = strings.TrimRight(path, "/")
-			}
-			if found, allow := find(a.routes, r.Method, other); found || allow != "" {
-				return a.redirect(c, other)
-			}
-		}
-		return echo.NewHTTPError(http.StatusNotFound)
+// dispatch hands a request to its route, and answers what no route is for as the
+// framework of the old service does: 405 with the first method, 307 to the path with
+// or without the last slash, or 404. Paths are compared decoded, so an encoded slash
+// separates segments.
+func (a *API) dispatch(w *writer) error {
+	r := w.request
+	r.URL.RawPath = ""
+	path := r.URL.Path
+	if a.isConsole(path) {
+		return a.console(w)
 	}
+	found, allow := a.fixed[operation{r.Method, path}], ""
+	if !found {
+		found, allow = find(a.routes, r.Method, path)
+	}
+	if found {
+		a.echo.ServeHTTP(w, r)
+		return nil
+	}
+	if allow != "" {
+		w.Header().Set("Allow", allow)
+		return echo.NewHTTPError(http.StatusMethodNotAllowed)
+	}
+	if path != "/" {
+		other := path + "/"
+		if strings.HasSuffix(path, "/") {
+			other = strings.TrimRight(path, "/")
+		}
+		if found, allow := find(a.routes, r.Method, other); found || allow != "" {
+			a.redirect(w, other)
+			return nil
+		}
+	}
+	return echo.NewHTTPError(http.StatusNotFound)
 }
 
-func (a *API) redirect(c echo.Context, path string) error {
-	r := c.Request()
+func (a *API) redirect(w *writer, path string) {
+	r := w.request
 	target := url.URL{Scheme: a.auth.Scheme(r), Host: r.Host, Path: path, RawQuery: r.URL.RawQuery}
-	h := c.Response().Header()
+	h := w.Header()
 	h.Set("Location", target.String())
 	h.Set("Content-Length", "0")
-	c.Response().WriteHeader(http.StatusTemporaryRedirect)
-	return nil
+	w.WriteHeader(http.StatusTemporaryRedirect)
 }

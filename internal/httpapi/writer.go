@@ -22,7 +22,6 @@ type writer struct {
 	http.ResponseWriter
 	request   *http.Request
 	record    Record
-	ticket    *ticket
 	place     *place // at the gate; nil if there is no limit
 	bodyDone  bool   // nothing of the body is left that could be read
 	lingering bool
