@@ -2,6 +2,8 @@ package jsondoc
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math"
@@ -46,22 +48,57 @@ type canonical struct {
 	names   []byte // decoded names
 }
 
+// member is a member of an object; without pointers, which would cost more than the sort.
 type member struct {
-	name  []byte
-	value int
+	prefix     uint64 // the first eight bytes of the name as a number, which decides most comparisons
+	start, end uint32 // of the name within the text, or with flagSpecial within the decoded names
+	value      uint32
 }
 
-const bufferSize = 8 << 10
+func (c *canonical) nameOf(m *member) []byte {
+	if m.start&flagSpecial != 0 {
+		return c.names[m.start&offsetMask : m.end]
+	}
+	return c.text[m.start:m.end]
+}
+
+// compare orders members by name, those of one name as they stand in the text.
+func (c *canonical) compare(m, o *member) int {
+	if m.prefix != o.prefix {
+		return cmp.Compare(m.prefix, o.prefix)
+	}
+	if d := bytes.Compare(c.nameOf(m), c.nameOf(o)); d != 0 {
+		return d
+	}
+	return cmp.Compare(m.value, o.value)
+}
+
+// prefix gives the first eight bytes of a name, or what there is, with zeros behind.
+func prefix(name []byte) (p uint64) {
+	if len(name) >= 8 {
+		return binary.BigEndian.Uint64(name)
+	}
+	for i, b := range name {
+		p |= uint64(b) << (56 - 8*i)
+	}
+	return p
+}
+
+// The buffer is handed on before it holds more than bufferSize. Punctuation is
+// added without a look, hence the room behind.
+const (
+	bufferSize = 8 << 10
+	bufferRoom = 64
+)
 
 var canonicals = sync.Pool{New: func() any {
-	return &canonical{buf: make([]byte, 0, bufferSize)}
+	return &canonical{buf: make([]byte, 0, bufferSize+bufferRoom)}
 }}
 
 func (c *canonical) reset() {
 	if cap(c.members) > maxPooledNodes/8 {
 		c.members = nil
 	}
-	clear(c.members[:cap(c.members)])
 	*c = canonical{buf: c.buf[:0], members: c.members[:0], names: c.names[:0]}
 	if cap(c.names) > bufferSize {
 		c.names = nil
@@ -78,15 +115,21 @@ func (c *canonical) flush() {
 // copy appends b, or hands it on directly when it is long.
 func (c *canonical) copy(b []byte) {
 	if len(c.buf)+len(b) > bufferSize {
-		c.flush()
-		if len(b) > bufferSize/4 {
-			if c.err == nil {
-				_, c.err = c.w.Write(b)
-			}
-			return
-		}
+		b = c.handOn(b)
 	}
 	c.buf = append(c.buf, b...)
+}
+
+// handOn empties the buffer, writes b if it is long, and gives what is still to be appended.
+func (c *canonical) handOn(b []byte) []byte {
+	c.flush()
+	if len(b) <= bufferSize/4 {
+		return b
+	}
+	if c.err == nil {
+		_, c.err = c.w.Write(b)
+	}
+	return nil
 }
 
 func (c *canonical) fail(err error) {
@@ -111,7 +154,7 @@ func (c *canonical) emit(i int) int {
 		next := c.next(i)
 		for j := i + 1; j < next-1; {
 			if j > i+1 {
-				c.copy(separator)
+				c.buf = append(c.buf, ", "...)
 			}
 			j = c.emit(j)
 		}
@@ -128,7 +171,6 @@ func (c *canonical) emit(i int) int {
 var (
 	openBracket, closeBracket = []byte("["), []byte("]")
 	openBrace, closeBrace     = []byte("{"), []byte("}")
-	separator, colon          = []byte(", "), []byte(": ")
 	quote                     = []byte(`"`)
 )
 
@@ -137,42 +179,64 @@ func (c *canonical) object(i, last int) {
 	base := len(c.members)
 	sorted := true
 	for i < last {
-		name := c.name(c.nodes[i])
-		value := i + 1
-		i = c.next(value)
-		if slices.ContainsFunc(c.omit, func(o string) bool { return string(name) == o }) {
+		m := c.member(i)
+		i = c.next(i + 1)
+		if c.omitted(c.nameOf(&m)) {
 			continue
 		}
-		if n := len(c.members); n > base && bytes.Compare(c.members[n-1].name, name) >= 0 {
-			sorted = false
+		if n := len(c.members); n > base && sorted {
+			before := &c.members[n-1]
+			sorted = before.prefix < m.prefix || before.prefix == m.prefix && bytes.Compare(c.nameOf(before), c.nameOf(&m)) < 0
 		}
-		c.members = append(c.members, member{name, value})
+		c.members = append(c.members, m)
 	}
 	if !sorted {
-		slices.SortFunc(c.members[base:], func(a, b member) int {
-			if d := bytes.Compare(a.name, b.name); d != 0 {
-				return d
-			}
-			return a.value - b.value
-		})
+		c.sort(c.members[base:])
 	}
 	c.copy(openBrace)
 	end, first := len(c.members), true
 	for j := base; j < end; j++ {
-		m := c.members[j]
-		if j+1 < end && !sorted && bytes.Equal(m.name, c.members[j+1].name) {
+		m := &c.members[j]
+		if j+1 < end && !sorted && m.prefix == c.members[j+1].prefix && bytes.Equal(c.nameOf(m), c.nameOf(&c.members[j+1])) {
 			continue // the last of equal names counts
 		}
+		value := int(m.value) // emit makes use of the stack of members
 		if !first {
-			c.copy(separator)
+			c.buf = append(c.buf, ", "...)
 		}
 		first = false
-		c.string(c.nodes[m.value-1])
-		c.copy(colon)
-		c.emit(m.value)
+		c.string(c.nodes[value-1])
+		c.buf = append(c.buf, ": "...)
+		c.emit(value)
 	}
 	c.copy(closeBrace)
 	c.members = c.members[:base]
+}
+
+// sort sorts members: few, as nearly all objects have, by insertion.
+func (c *canonical) sort(list []member) {
+	const few = 16
+	if len(list) > few {
+		slices.SortFunc(list, func(a, b member) int { return c.compare(&a, &b) })
+		return
+	}
+	for i := 1; i < len(list); i++ {
+		m := list[i]
+		j := i
+		for ; j > 0 && c.compare(&m, &list[j-1]) < 0; j-- {
+			list[j] = list[j-1]
+		}
+		list[j] = m
+	}
+}
+
+func (c *canonical) omitted(name []byte) bool {
+	for _, o := range c.omit {
+		if string(name) == o {
+			return true
+		}
+	}
+	return false
 }
 
 // next gives the index behind the value at i.
@@ -183,15 +247,17 @@ func (c *canonical) next(i int) int {
 	return i + 1
 }
 
-// name gives the decoded name of a member.
-func (c *canonical) name(n node) []byte {
-	raw := c.text[n.start&offsetMask+1 : n.end-1]
-	if n.start&flagSpecial == 0 {
-		return raw
+// member gives the member whose name is at index i.
+func (c *canonical) member(i int) member {
+	n := c.nodes[i]
+	m := member{start: n.start&offsetMask + 1, end: n.end - 1, value: uint32(i + 1)}
+	if n.start&flagSpecial != 0 {
+		from := len(c.names)
+		c.names = Unescape(c.names, c.text[m.start:m.end])
+		m.start, m.end = uint32(from)|flagSpecial, uint32(len(c.names))
 	}
-	from := len(c.names)
-	c.names = Unescape(c.names, raw)
-	return c.names[from:len(c.names):len(c.names)]
+	m.prefix = prefix(c.nameOf(&m))
+	return m
 }
 
 // string writes a string in ASCII.

@@ -215,3 +215,31 @@ func TestCanonicalTextRefusesWhatIsNoJSON(t *testing.T) {
 		d.Release()
 	}
 }
+
+// Names that begin alike are told apart, however many there are and however they are
+// spelled, also those that are the beginning of others or end with zeros.
+func TestCanonicalOrderOfNamesThatBeginAlike(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		value := map[string]any{}
+		for range rapid.IntRange(0, 60).Draw(t, "members") {
+			name := strings.Repeat("a", rapid.IntRange(0, 9).Draw(t, "begin")) +
+				rapid.StringOfN(rapid.SampledFrom([]rune{'\x00', 'a', 'b', 0x7f, 'é', '😀'}), 0, 3, -1).Draw(t, "end")
+			value[name] = strings.Repeat("x", rapid.IntRange(0, 300).Draw(t, "length"))
+		}
+		var want strings.Builder
+		slowCanonical(&want, value)
+		d, err := jsondoc.Parse(spell(t, value))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Release()
+		var got bytes.Buffer
+		if err := d.Root().WriteCanonical(&got); err != nil {
+			t.Fatal(err)
+		}
+		if got.String() != want.String() {
+			t.Fatalf("\n got %s\nwant %s", got.String(), want.String())
+		}
+	})
+}
