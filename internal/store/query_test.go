@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/store"
 )
 
 // queries gives every SQL statement of the package: the constants whose names
@@ -247,5 +248,32 @@ func TestNothingIsCompiled(t *testing.T) {
 	var got string
 	if err := conn.QueryRow(t.Context(), `SELECT jit FROM seen`).Scan(&got); err != nil || got != "off" {
 		t.Errorf("jit: got %q, %v, want off", got, err)
+	}
+}
+
+// Submissions are executed as they were planned once, and nothing else on their
+// connection is: the best plan of a list depends on its length.
+func TestSubmissionsArePlannedOnce(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	sql(t, dsn, `CREATE TABLE seen (what text, mode text)`)
+	sql(t, dsn, `CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN INSERT INTO seen VALUES (TG_TABLE_NAME || ' ' || TG_OP, current_setting('plan_cache_mode')); RETURN NULL; END $$`)
+	sql(t, dsn, `CREATE TRIGGER look AFTER INSERT OR UPDATE ON arc FOR EACH STATEMENT EXECUTE FUNCTION look()`)
+	sql(t, dsn, `CREATE TRIGGER look AFTER INSERT ON harvest FOR EACH STATEMENT EXECUTE FUNCTION look()`)
+	s := must(store.Open(t.Context(), store.Options{DSN: dsn, MaxConns: 1}))(t)
+	defer s.Close()
+	submit(t, s, submission("A", "one"))
+	submit(t, s, submission("A", "one"))
+	submit(t, s, inHarvest(begin(t, s), "B", "one"))
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	rows, err := conn.Query(t.Context(), `SELECT DISTINCT what || ' ' || mode FROM seen ORDER BY 1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"arc INSERT force_generic_plan", "arc UPDATE force_generic_plan", "harvest INSERT auto"}
+	if got := must(pgx.CollectRows(rows, pgx.RowTo[string]))(t); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -158,21 +158,22 @@ func (s *Store) alone(ctx context.Context, subs []*Submission, sql string, argum
 	return answers
 }
 
-// statement does the statement in one round trip and one transaction. Harvests
-// are locked first, by a statement of its own, so that the second one sees
-// whether they have ended.
+// statement does the statement in one round trip and one transaction, behind those
+// that have to come before it. Harvests are locked by a statement of its own, so
+// that the next one sees whether they have ended.
 func (s *Store) statement(ctx context.Context, subs []*Submission, sql string, arguments []any) ([]answer[*Result], error) {
 	if err := failpoint.Hit(failpoint.CommitBegin); err != nil {
 		return nil, err
 	}
 	batch := &pgx.Batch{}
-	locks := harvestLocks(subs)
-	if len(locks) > 0 {
+	batch.Queue(sqlPlanOnce)
+	if locks := harvestLocks(subs); len(locks) > 0 {
 		batch.Queue(sqlShareHarvests, locks)
 	}
+	before := batch.Len()
 	batch.Queue(sql, arguments...)
 	results := s.pool.SendBatch(ctx, batch)
-	answers, err := s.readResults(results, len(locks) > 0, subs)
+	answers, err := s.readResults(results, before, subs)
 	if lost := failpoint.Hit(failpoint.CommitUnknown); err == nil {
 		err = lost
 	}
@@ -186,8 +187,8 @@ func (s *Store) statement(ctx context.Context, subs []*Submission, sql string, a
 	return answers, err
 }
 
-func (s *Store) readResults(results pgx.BatchResults, locked bool, subs []*Submission) ([]answer[*Result], error) {
-	if locked {
+func (s *Store) readResults(results pgx.BatchResults, before int, subs []*Submission) ([]answer[*Result], error) {
+	for range before {
 		if _, err := results.Exec(); err != nil {
 			return nil, err
 		}
