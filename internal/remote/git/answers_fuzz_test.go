@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,14 +46,15 @@ func fetched(tb testing.TB) (answer []byte, head plumbing.Hash) {
 		if err != nil {
 			tb.Fatalf("git %v: %v", args, err)
 		}
-		return bytes.TrimSpace(out)
+		return out
 	}
+	object := func(stdin string, args ...string) string { return strings.TrimSpace(string(run(stdin, args...))) }
 	run("", "init", "--quiet", "--bare", dir)
-	blob := run("content", "hash-object", "-w", "--stdin")
-	tree := run("100644 blob "+string(blob)+"\tfile\n", "mktree")
-	commit := run("", "commit-tree", "-m", "first", string(tree))
-	pack := run(string(commit)+"\n"+string(tree)+"\n"+string(blob)+"\n", "pack-objects", "--stdout", "-q")
-	head = plumbing.NewHash(string(commit))
+	blob := object("content", "hash-object", "-w", "--stdin")
+	tree := object("100644 blob "+blob+"\tfile\n", "mktree")
+	commit := object("", "commit-tree", "-m", "first", tree)
+	pack := run(commit+"\n"+tree+"\n"+blob+"\n", "pack-objects", "--stdout", "-q")
+	head = plumbing.NewHash(commit)
 	var b bytes.Buffer
 	b.WriteString("0034shallow " + head.String() + "0000" + "0008NAK\n")
 	line := append([]byte{1}, pack...)
