@@ -118,6 +118,43 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
+// The way to go on that a message names is one that can be gone: only a run that
+// has left a harvest open can be resumed.
+func TestRemedy(t *testing.T) {
+	t.Parallel()
+	good := filled(t, false)
+	cutting := apitest.New(t)
+	cutting.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/arcs") {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
+	cut := configured(t, good, cutting.URL, "")
+	down := configured(t, good, "http://127.0.0.1:1", "")
+	const resume, again = "; then go on where it stopped: sql-to-arc run --resume", "; then run again"
+	for _, c := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"check", []string{"check", "-c", down}, "remedy: check api_url and the network\n"},
+		{"before a harvest", []string{"run", "-c", down}, again},
+		{"within a harvest", []string{"run", "-c", cut}, resume},
+		{"one dataset", []string{"run", "--only", "DS-0000001", "-c", cut}, again},
+		{"resuming while the API is still down", []string{"run", "--resume", "-c", cut}, resume},
+	} {
+		_, out, text := invoke(t, c.args...)
+		if text = out + text; !strings.Contains(text, c.want) || c.want != resume && strings.Contains(text, "--resume") {
+			t.Errorf("%s: got\n%s\nwant %q", c.name, text, c.want)
+		}
+	}
+	_, _, text := invoke(t, "run", "--only", "DS-0000001", "--dry-run", "-c", justDatabase(t, good))
+	if !strings.Contains(text, "1 dataset read with 1 study and 1 assay in ") || !strings.Contains(text, "1 new or changed, 0 unchanged, 0 failed, 0 warnings") {
+		t.Errorf("summary of one dataset: %s", text)
+	}
+}
+
 // justDatabase writes a configuration that names the database and nothing else.
 func justDatabase(tb testing.TB, connection string) string {
 	tb.Helper()

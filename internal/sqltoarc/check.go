@@ -59,7 +59,7 @@ func checkDatabase(ctx context.Context, o Options) []Checked {
 	}
 	views := Checked{What: "views", OK: source.Usable(findings), Findings: findings, Text: "as documented"}
 	if len(findings) > 0 {
-		views.Text = fmt.Sprintf("%d findings", len(findings))
+		views.Text = source.Counted(int64(len(findings)), "finding", "findings")
 	}
 	if !views.OK {
 		views.Err = &fault.Error{Code: CodeViews, Text: "the database does not offer what is needed"}
@@ -98,8 +98,8 @@ func checkCertificate(o upload.Options) Checked {
 		return failedCheck(what, err)
 	}
 	left := time.Until(cert.NotAfter)
-	c := Checked{What: what, OK: left > 0, Text: fmt.Sprintf("%s, valid until %s (%d days)",
-		cert.Subject.CommonName, cert.NotAfter.UTC().Format(time.DateOnly), int(left.Hours()/24))}
+	c := Checked{What: what, OK: left > 0, Text: fmt.Sprintf("%s, valid until %s (%s)",
+		cert.Subject.CommonName, cert.NotAfter.UTC().Format(time.DateOnly), source.Counted(int64(left.Hours()/24), "day", "days"))}
 	if left < expirySoon {
 		c.Remedy = "have it renewed"
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
 )
 
 // Report tells how a run went. Its JSON form is the JSON-LD document that the
@@ -124,8 +126,9 @@ func (r *Report) WriteSummary(w io.Writer) error {
 	if s := r.Duration.Seconds(); s >= 1 {
 		rate = fmt.Sprintf(" (%.0f datasets/s)", float64(c.Found)/s)
 	}
-	_, err := fmt.Fprintf(w, "%d datasets read with %d studies and %d assays in %s%s\n  %d new or changed, %d unchanged, %d failed, %d warnings\n",
-		c.Found, c.Studies, c.Assays, r.Duration.Round(10*time.Millisecond), rate, c.Uploaded, c.Unchanged, c.Failed, c.Warnings)
+	_, err := fmt.Fprintf(w, "%s read with %s and %s in %s%s\n  %d new or changed, %d unchanged, %d failed, %s\n",
+		source.Counted(c.Found, "dataset", "datasets"), source.Counted(c.Studies, "study", "studies"), source.Counted(c.Assays, "assay", "assays"),
+		r.Duration.Round(10*time.Millisecond), rate, c.Uploaded, c.Unchanged, c.Failed, source.Counted(c.Warnings, "warning", "warnings"))
 	for i, id := range r.Failed {
 		if i == maxSummaryIDs {
 			_, e := fmt.Fprintf(w, "  … and %d more\n", len(r.Failed)-i)

@@ -19,6 +19,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/rocrate"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/mapping"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/upload"
 )
 
 // Codes of the ways in which a run ends without being done.
@@ -74,8 +75,9 @@ type sink interface {
 	recall(p *piece) (done bool, err error)
 	// deliver brings pieces to where they belong and settles each of them.
 	deliver(ctx context.Context, pieces []*piece) error
-	// end is called once, with what went wrong, if anything.
-	end(ctx context.Context, failure error) error
+	// end is called once, with what went wrong, if anything. It tells whether a run
+	// with [Options.Resume] could go on where this one has stopped.
+	end(ctx context.Context, failure error) (open bool, err error)
 }
 
 // Run converts. The report is there even with an error, unless the run never
@@ -97,7 +99,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	r.sink = s
 	database, err := r.open(ctx)
 	if err != nil {
-		return nil, errors.Join(err, s.end(context.WithoutCancel(ctx), err))
+		return nil, r.end(ctx, err)
 	}
 	defer database.Close()
 	defer r.reader.Close()
@@ -145,7 +147,7 @@ func (r *runner) convert(ctx context.Context) error {
 	defer span.End()
 	r.o.Report(Event{Kind: EventBegin, Total: total})
 	if err := r.sink.begin(ctx, total); err != nil {
-		return errors.Join(err, r.sink.end(context.WithoutCancel(ctx), err))
+		return r.end(ctx, err)
 	}
 	stop := r.watch()
 	lanes, laneCtx := errgroup.WithContext(ctx)
@@ -159,19 +161,41 @@ func (r *runner) convert(ctx context.Context) error {
 		}
 	}
 	if ctx.Err() != nil {
-		remedy := "go on where it stopped: sql-to-arc run --resume"
-		if r.o.partial() || r.o.DryRun || r.o.Out != "" {
-			remedy = "run again"
-		}
-		err = &fault.Error{Code: CodeInterrupted, Owner: fault.OwnerNobody, Cause: context.Cause(ctx),
-			Text: "the run was interrupted", Remedy: remedy}
+		err = &fault.Error{Code: CodeInterrupted, Owner: fault.OwnerNobody, Cause: context.Cause(ctx), Text: "the run was interrupted"}
 	}
 	stop()
-	// The harvest is ended even if the run is told to stop.
-	if endErr := r.sink.end(context.WithoutCancel(ctx), err); endErr != nil {
-		err = errors.Join(err, endErr)
+	return r.end(ctx, err)
+}
+
+// end lets go of the sink, even if the run is told to stop, and completes the
+// error with the way to go on.
+func (r *runner) end(ctx context.Context, failure error) error {
+	open, err := r.sink.end(context.WithoutCancel(ctx), failure)
+	err = errors.Join(failure, err)
+	f, ok := fault.Of(err)
+	if !ok || !passing(f.Code) {
+		return err
 	}
-	return err
+	again := *f
+	again.Cause = err
+	if again.Remedy != "" {
+		again.Remedy += "; then "
+	}
+	if open {
+		again.Remedy += "go on where it stopped: sql-to-arc run --resume"
+	} else {
+		again.Remedy += "run again"
+	}
+	return &again
+}
+
+// passing tells whether a run that ended so may succeed when it is tried again.
+func passing(code fault.Code) bool {
+	switch code {
+	case CodeInterrupted, upload.CodeUnreachable, source.CodeUnreachable, CodeState:
+		return true
+	}
+	return false
 }
 
 // watch reports progress now and then, until stop.

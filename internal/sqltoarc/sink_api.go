@@ -31,7 +31,6 @@ type apiSink struct {
 	client  *upload.Client
 	state   *state.File // nil when there is none
 	harvest string
-	resumed bool
 }
 
 func newAPISink(r *runner) (*apiSink, error) {
@@ -119,7 +118,7 @@ func (s *apiSink) unfinished(ctx context.Context, id string) (done bool, err err
 		s.r.note("the interrupted harvest " + id + " is no longer open; a new one is begun")
 		return false, nil //nolint:nilerr // a harvest that cannot be resumed is no reason not to begin another
 	}
-	s.harvest, s.resumed = id, true
+	s.harvest = id
 	s.r.o.Report(Event{Kind: EventHarvest, Harvest: id, Text: "resumed"})
 	return true, nil
 }
@@ -307,33 +306,33 @@ func (s *apiSink) remember(p *piece) error {
 // end completes the harvest if everything was read and sent. If the run was cut
 // off by something that passes, the harvest stays open to be resumed; otherwise
 // it is declared failed.
-func (s *apiSink) end(ctx context.Context, failure error) error {
+func (s *apiSink) end(ctx context.Context, failure error) (open bool, err error) {
 	defer s.close()
 	if s.harvest == "" {
-		return nil
+		return s.r.o.Resume && s.state != nil && s.state.Unfinished() != "", nil
 	}
 	status, words := upload.Completed, "completed"
 	if failure != nil {
-		if s.state != nil && resumable(failure) {
+		if s.state != nil && passing(fault.CodeOf(failure)) {
 			s.r.o.Report(Event{Kind: EventHarvest, Harvest: s.harvest, Text: "left open, to be resumed"})
-			return nil
+			return true, nil
 		}
 		status, words = upload.Failed, "declared failed"
 	}
 	if _, err := s.client.End(ctx, s.harvest, status); err != nil {
 		if failure != nil {
 			s.r.note("the harvest " + s.harvest + " could not be declared failed: " + err.Error())
-			return nil
+			return false, nil
 		}
-		return err
+		return s.state != nil, err
 	}
 	s.r.o.Report(Event{Kind: EventHarvest, Harvest: s.harvest, Text: words})
 	if s.state != nil {
 		if err := s.state.Finish(); err != nil {
-			return stateFault(err)
+			return false, stateFault(err)
 		}
 	}
-	return nil
+	return false, nil
 }
 
 func (s *apiSink) close() {
@@ -341,13 +340,4 @@ func (s *apiSink) close() {
 	if s.state != nil {
 		_ = s.state.Close()
 	}
-}
-
-// resumable tells whether going on later makes sense.
-func resumable(err error) bool {
-	switch fault.CodeOf(err) {
-	case CodeInterrupted, upload.CodeUnreachable, source.CodeUnreachable, CodeState:
-		return true
-	}
-	return false
 }

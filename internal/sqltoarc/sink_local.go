@@ -33,7 +33,7 @@ func (n *nowhere) deliver(_ context.Context, pieces []*piece) error {
 	return nil
 }
 
-func (n *nowhere) end(context.Context, error) error { return nil }
+func (n *nowhere) end(context.Context, error) (open bool, err error) { return false, nil }
 
 // folderSink writes crates or ARC folders into a folder, one per dataset.
 type folderSink struct {
@@ -77,7 +77,7 @@ func (f *folderSink) deliver(ctx context.Context, pieces []*piece) error {
 	return nil
 }
 
-func (f *folderSink) end(context.Context, error) error { return f.root.Close() }
+func (f *folderSink) end(context.Context, error) (open bool, err error) { return false, f.root.Close() }
 
 // errNoFolder is about an ARC that cannot be laid out as a folder.
 var errNoFolder = errors.New("the ARC cannot become a folder")

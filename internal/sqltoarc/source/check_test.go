@@ -106,7 +106,7 @@ func TestInspect(t *testing.T) {
 			if len(counts) != 6 || counts[0].Rows != 6 || counts[1].Rows != 12 {
 				t.Errorf("counts: %v", counts)
 			}
-			if !has(findings, source.Warning, "vStudy.title", "2 of 12 rows") {
+			if !has(findings, source.Warning, "vStudy.title", ": 2 of 12;") {
 				t.Errorf("missing values not told: %v", findings)
 			}
 			if !has(findings, source.Warning, "vInvestigation.identifier", "DS-0000000", "2 investigations") {

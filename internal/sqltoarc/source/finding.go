@@ -1,6 +1,9 @@
 package source
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Severity says what a finding means for the run.
 type Severity string
@@ -46,4 +49,12 @@ func (f Finding) String() string {
 		b.WriteString("; " + f.Remedy)
 	}
 	return b.String()
+}
+
+// Counted says how many there are of something.
+func Counted(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.FormatInt(n, 10) + " " + many
 }

@@ -58,7 +58,7 @@ func (d *Database) inspectView(ctx context.Context, r *relation) (Count, []Findi
 			if n := string(row[i+1]); n != "0" {
 				findings = append(findings, Finding{
 					Severity: Warning, View: r.view.Name, Column: r.view.Columns[column].Name,
-					Text:   fmt.Sprintf("%s of %d rows have no value although it is required; they will be skipped", n, count.Rows),
+					Text:   fmt.Sprintf("rows without a value although it is required: %s of %d; they will be skipped", n, count.Rows),
 					Remedy: "give the column a value in every row",
 				})
 			}
@@ -79,14 +79,15 @@ func (d *Database) orphans(ctx context.Context, r *relation) ([]Finding, error) 
 	}
 	var findings []Finding
 	err := d.session.query(ctx, d.address.dialect.selectOrphans(r, d.relations[0]), nil, func(row [][]byte) error {
-		if n := string(row[0]); n != "0" {
+		n, err := strconv.ParseInt(string(row[0]), 10, 64)
+		if n > 0 {
 			findings = append(findings, Finding{
 				Severity: Warning, View: r.view.Name, Column: r.view.Columns[r.view.Ref].Name,
-				Text:   n + " rows name an investigation that does not exist; they will be left out",
+				Text:   Counted(n, "row names", "rows name") + " an investigation that does not exist, and will be left out",
 				Remedy: "correct the references, or add the investigations",
 			})
 		}
-		return nil
+		return err
 	})
 	if err != nil && classify(err) != unreachable && ctx.Err() == nil {
 		return nil, nil

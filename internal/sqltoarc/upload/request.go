@@ -244,11 +244,11 @@ func (c *Client) failure(err error) error {
 	case status >= 500 || status == http.StatusTooManyRequests:
 		f.Code, f.Owner = CodeUnreachable, fault.OwnerOperator
 		f.Text = "the API is not able to work: " + err.Error()
-		f.Remedy = "try again later: sql-to-arc run --resume"
+		f.Remedy = "wait, and ask its operator if that does not help"
 	case status == 0:
 		f.Code, f.Owner = CodeUnreachable, fault.OwnerNobody
 		f.Text = fmt.Sprintf("the API at %s cannot be reached: %v", c.base.Host, plainCause(err))
-		f.Remedy = "check api_url and the network, then: sql-to-arc run --resume"
+		f.Remedy = "check api_url and the network"
 	}
 	return f
 }
