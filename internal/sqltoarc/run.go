@@ -155,6 +155,13 @@ func (r *runner) convert(ctx context.Context) error {
 		lanes.Go(func() error { return r.lane(laneCtx) })
 	}
 	err := lanes.Wait()
+	if err == nil {
+		var strays []source.Finding
+		strays, err = r.reader.Strays(ctx)
+		for _, f := range strays {
+			r.finding(f)
+		}
+	}
 	for _, id := range slices.Sorted(maps.Keys(r.missing)) {
 		if err == nil {
 			r.refuse(id, "there is no dataset with this identifier", "correct --only")

@@ -273,6 +273,22 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// Rows that the database counts to a dataset, but whose reference is spelled
+// otherwise, are told of.
+func TestRowsOfNoDataset(t *testing.T) {
+	t.Parallel()
+	connection := postgres(t)
+	exec(t, connection, `CREATE VIEW vinvestigation AS SELECT 'I ' AS identifier, 'T' AS title, 'D' AS description_text;
+		CREATE VIEW vstudy AS SELECT 'S' AS identifier, 'T' AS title, 'I'::char(3) AS investigation_ref`)
+	o := options(connection, apitest.New(t).URL)
+	found := findings(&o)
+	report := run(t, o)
+	last := (*found)[len(*found)-1]
+	if report.Counts.Uploaded != 1 || report.Counts.Studies != 0 || last.View != "vStudy" || last.Key != "I" || last.Severity != source.Warning {
+		t.Errorf("%+v, findings: %v", report.Counts, *found)
+	}
+}
+
 // Without resuming, the harvest that was left open is declared failed, so that
 // none stays open for ever.
 func TestAbandonedHarvestIsDeclaredFailed(t *testing.T) {

@@ -9,6 +9,8 @@ package mapping
 
 import (
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/fairagro/middleware-api/internal/arc"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
@@ -138,15 +140,35 @@ func (b *builder) fail(view int, row, column, text, remedy string) {
 	b.report(source.Error, view, row, column, text, remedy)
 }
 
-// complete tells whether a row has all values without which it is of no use.
+// complete tells whether a row has all values without which it is of no use, and
+// only such as an ARC can hold.
 func (b *builder) complete(view int, row source.Row, name string) bool {
+	column, text, remedy := b.fault(view, row)
+	if text != "" {
+		b.skip(view, name, column, text, remedy)
+	}
+	return text == ""
+}
+
+// fault gives what is wrong with a row's values; with an empty text it is nothing.
+func (b *builder) fault(view int, row source.Row) (column, text, remedy string) {
 	for i, c := range b.views[view].Columns {
-		if c.NotNull && !row[i].Valid {
-			b.skip(view, name, c.Name, "a required value is missing", "give it a value")
-			return false
+		switch value := row[i]; {
+		case c.NotNull && !value.Valid:
+			return c.Name, "a required value is missing", "give it a value"
+		case !utf8.ValidString(value.Text):
+			return c.Name, fmt.Sprintf("%+q is not a text in UTF-8", shorten(value.Text)), "convert it in the view, or store it in a column whose encoding the database knows"
+		case strings.IndexByte(value.Text, 0) >= 0:
+			return c.Name, "the text contains the character NUL", "remove it"
 		}
 	}
-	return true
+	return "", "", ""
+}
+
+// shorten keeps a value on one line of a report.
+func shorten(text string) string {
+	const limit = 60
+	return text[:min(len(text), limit)]
 }
 
 // date gives a date in ISO 8601, or reports that it is none.

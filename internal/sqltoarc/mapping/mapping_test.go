@@ -105,7 +105,7 @@ func cellRow(tb testing.TB, kind, what string, index int, value, term string) so
 	values := map[string]string{"table_name": "N", "target_type": "assay", "target_ref": "A", "investigation_ref": "I",
 		"column_type": kind, "row_index": fmt.Sprint(index)}
 	switch kind {
-	case "input", "output":
+	case "input", "output", " Output":
 		values["column_io_type"] = what
 	case "comment":
 		values["column_value"] = what
@@ -162,6 +162,41 @@ func TestAnnotationTable(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Errorf("cells (-want +got):\n%s", diff)
+	}
+}
+
+// Rows of one table belong together however their target is spelled, and a whole
+// number is one with zeros behind the point, too.
+func TestSpellings(t *testing.T) {
+	t.Parallel()
+	d := dataset(t)
+	input, output := cellRow(t, "input", "source_name", 0, "s", ""), cellRow(t, " Output", "data", 0, "f", "")
+	input[source.CellRow], output[source.CellRow] = text("1.00"), text(" 1.")
+	output[source.CellTargetType], output[source.CellTarget] = text("Assay "), text(" A")
+	d.Cells = []source.Row{input, output}
+	tables := mapped(t, d).Assays[0].Tables
+	if len(tables) != 1 || len(tables[0].Columns()) != 2 || tables[0].NumRows() != 2 {
+		t.Errorf("got %d tables: %+v", len(tables), tables)
+	}
+}
+
+// A text that no ARC can hold costs its row, or, in the row of the investigation,
+// the dataset; nothing else.
+func TestTextsThatAreNone(t *testing.T) {
+	t.Parallel()
+	for text, reason := range map[string]string{"M\xfcller": `"M\xfcller" is not a text in UTF-8`, "a\x00b": "the character NUL"} {
+		d := dataset(t)
+		d.Studies[0][source.StudyDescription] = source.Value{Text: text, Valid: true}
+		result := mapping.New(mapping.Limits{}).Map(d)
+		if result.ARC == nil || len(result.ARC.Studies) != 0 || !strings.Contains(result.Findings[0].String(), "vStudy.description_text [I]") ||
+			!strings.Contains(result.Findings[0].Text, reason) {
+			t.Errorf("study with %q: %v", text, result.Findings)
+		}
+		d = dataset(t)
+		d.Investigation[source.InvestigationDescription].Text = text
+		if result := mapping.New(mapping.Limits{}).Map(d); result.ARC != nil || len(result.Findings) != 1 || !strings.Contains(result.Findings[0].Text, reason) {
+			t.Errorf("investigation with %q: %v", text, result.Findings)
+		}
 	}
 }
 

@@ -12,11 +12,9 @@ import (
 
 // investigation begins the ARC. Without its row there is none.
 func (b *builder) investigation(row source.Row) bool {
-	for i, c := range b.views[investigations].Columns {
-		if c.NotNull && !row[i].Valid {
-			b.fail(investigations, "", c.Name, "a required value is missing; the dataset is not converted", "give it a value")
-			return false
-		}
+	if column, text, remedy := b.fault(investigations, row); text != "" {
+		b.fail(investigations, "", column, text+"; the dataset is not converted", remedy)
+		return false
 	}
 	if strings.TrimSpace(row.Text(source.InvestigationIdentifier)) == "" {
 		b.fail(investigations, "", "identifier", "the identifier is empty; the dataset is not converted", "give it a value")
@@ -170,17 +168,21 @@ type target struct {
 	assay *arc.Assay // nil unless it is about an assay
 }
 
+// word gives one of the documented words, however it is spelled.
+func word(text string) string { return strings.ToLower(strings.TrimSpace(text)) }
+
 // find gives the target of a row, or reports that there is none. assaysToo
 // tells whether it may be an assay.
 func (b *builder) find(view int, name string, kind, ref source.Value, assaysToo bool) (target, bool) {
-	switch word := strings.ToLower(strings.TrimSpace(kind.Text)); {
-	case word == "investigation" && view != cells:
+	named := word(kind.Text)
+	switch {
+	case named == "investigation" && view != cells:
 		return target{}, true
-	case word == "study":
+	case named == "study":
 		if s := b.studies[strings.TrimSpace(ref.Text)]; s != nil {
 			return target{study: s}, true
 		}
-	case word == "assay" && assaysToo:
+	case named == "assay" && assaysToo:
 		if a := b.assays[strings.TrimSpace(ref.Text)]; a != nil {
 			return target{assay: a}, true
 		}
@@ -188,7 +190,7 @@ func (b *builder) find(view int, name string, kind, ref source.Value, assaysToo 
 		b.skip(view, name, "target_type", fmt.Sprintf("%q is not one of the documented targets", kind.Text), "write investigation, study or assay")
 		return target{}, false
 	}
-	b.skip(view, name, "target_ref", fmt.Sprintf("there is no %s %q in this dataset", strings.ToLower(strings.TrimSpace(kind.Text)), ref.Text),
+	b.skip(view, name, "target_ref", fmt.Sprintf("there is no %s %q in this dataset", named, ref.Text),
 		"correct the reference, or add what it refers to")
 	return target{}, false
 }

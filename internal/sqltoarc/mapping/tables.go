@@ -45,12 +45,13 @@ func (b *builder) tables(rows []source.Row) {
 		if !b.complete(cells, row, tableName(row)) {
 			continue
 		}
-		index, err := strconv.Atoi(strings.TrimSpace(row.Text(source.CellRow)))
-		if err != nil || index < 0 || index > maxRow {
+		index, ok := rowNumber(row.Text(source.CellRow))
+		if !ok {
 			b.skip(cells, tableName(row), "row_index", fmt.Sprintf("%q is not a row number from 0 to %d", row.Text(source.CellRow), maxRow), "count rows from 0")
 			continue
 		}
-		key := tableKey{row.Text(source.CellTargetType), row.Text(source.CellTarget), row.Text(source.CellTable)}
+		// As their targets are looked up.
+		key := tableKey{word(row.Text(source.CellTargetType)), strings.TrimSpace(row.Text(source.CellTarget)), row.Text(source.CellTable)}
 		if current == nil || current.key != key {
 			if current = byKey[key]; current == nil {
 				current = &grid{key: key, byKey: map[columnKey]int{}}
@@ -63,6 +64,14 @@ func (b *builder) tables(rows []source.Row) {
 	for _, g := range grids {
 		b.table(g)
 	}
+}
+
+// rowNumber reads the number of a row. Databases spell that of a column of
+// decimal numbers with the zeros behind the point.
+func rowNumber(text string) (int, bool) {
+	whole, fraction, _ := strings.Cut(strings.TrimSpace(text), ".")
+	n, err := strconv.Atoi(whole)
+	return n, err == nil && strings.Trim(fraction, "0") == "" && n >= 0 && n <= maxRow
 }
 
 func tableName(row source.Row) string {
@@ -162,8 +171,8 @@ var termColumns = map[string]arc.ColumnKind{
 // header makes the head of a column, or reports that it cannot be one.
 func (b *builder) header(key columnKey, table string) (arc.Header, bool) {
 	at := func(column int) source.Value { return key[column-source.CellColumnType] }
-	kind := strings.ToLower(strings.TrimSpace(at(source.CellColumnType).Text))
-	io := strings.ToLower(strings.TrimSpace(at(source.CellColumnIO).Text))
+	kind := word(at(source.CellColumnType).Text)
+	io := word(at(source.CellColumnIO).Text)
 	if k, ok := termColumns[kind]; ok {
 		name := at(source.CellColumnTerm)
 		if name.Text == "" {

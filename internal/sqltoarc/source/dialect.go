@@ -27,6 +27,9 @@ type Dialect struct {
 	limit func(n int) (before, after string)
 	// text gives an expression that is the value of a column as text.
 	text func(column string) string
+	// exact gives an expression that is equal for equal texts only, whatever the
+	// collation of the column.
+	exact func(column string) string
 }
 
 func quoteWith(open, end string) func(string) string {
@@ -45,6 +48,7 @@ var (
 		parameter: func(n int) string { return "$" + strconv.Itoa(n) },
 		limit:     limitAfter,
 		text:      func(c string) string { return c + "::text" },
+		exact:     func(c string) string { return c + "::text" },
 	}
 	MySQL = &Dialect{
 		Name:      "MySQL/MariaDB",
@@ -53,6 +57,7 @@ var (
 		parameter: func(int) string { return "?" },
 		limit:     limitAfter,
 		text:      asIs,
+		exact:     func(c string) string { return "BINARY CONVERT(" + c + " USING utf8mb4)" },
 	}
 	SQLServer = &Dialect{
 		Name:      "Microsoft SQL Server",
@@ -62,7 +67,8 @@ var (
 		limit: func(n int) (before, after string) {
 			return fmt.Sprintf("TOP (%d) ", n), ""
 		},
-		text: asIs,
+		text:  asIs,
+		exact: func(c string) string { return "CAST(" + c + " AS NVARCHAR(4000)) COLLATE Latin1_General_BIN2" },
 	}
 	Oracle = &Dialect{
 		Name:      "Oracle",
@@ -72,7 +78,8 @@ var (
 		limit: func(n int) (before, after string) {
 			return "", fmt.Sprintf(" FETCH FIRST %d ROWS ONLY", n)
 		},
-		text: asIs,
+		text:  asIs,
+		exact: asIs,
 	}
 )
 
@@ -207,15 +214,15 @@ func (d *Dialect) selectProblems(r *relation) (statement string, columns []int) 
 // selectOrphans counts the rows whose investigation does not exist.
 func (d *Dialect) selectOrphans(r, investigations *relation) string {
 	ref, identifier := r.columns[r.view.Ref], investigations.columns[InvestigationIdentifier]
-	return "SELECT COUNT(*) FROM (SELECT " + d.text(ref) + " AS ref FROM " + r.from + " WHERE " + ref + " IS NOT NULL) r" +
-		" LEFT JOIN (SELECT DISTINCT " + d.text(identifier) + " AS id FROM " + investigations.from + ") i ON r.ref = i.id WHERE i.id IS NULL"
+	return "SELECT COUNT(*) FROM (SELECT " + d.exact(ref) + " AS ref FROM " + r.from + " WHERE " + ref + " IS NOT NULL) r" +
+		" LEFT JOIN (SELECT DISTINCT " + d.exact(identifier) + " AS id FROM " + investigations.from + ") i ON r.ref = i.id WHERE i.id IS NULL"
 }
 
 // selectDuplicates lists identifiers that more than one investigation has.
 func (d *Dialect) selectDuplicates(r *relation, limit int) string {
 	before, after := d.limit(limit)
-	key := r.columns[InvestigationIdentifier]
-	return "SELECT " + before + d.text(key) + ", COUNT(*) FROM " + r.from +
+	key := d.exact(r.columns[InvestigationIdentifier])
+	return "SELECT " + before + key + ", COUNT(*) FROM " + r.from +
 		" GROUP BY " + key + " HAVING COUNT(*) > 1 ORDER BY 1" + after
 }
 

@@ -107,6 +107,14 @@ func parsePostgreSQL(u *url.URL) (*address, error) {
 		if err != nil {
 			return nil, err
 		}
+		if conn.ParameterStatus("server_encoding") == "SQL_ASCII" {
+			// The database does not know what its texts are, and would give up at the
+			// first that is not UTF-8, instead of ours leaving out its row.
+			if _, err := conn.Exec(ctx, "SET client_encoding TO SQL_ASCII").ReadAll(); err != nil {
+				_ = conn.Close(ctx)
+				return nil, err
+			}
+		}
 		return &pgSession{conn: conn}, nil
 	}}, nil
 }

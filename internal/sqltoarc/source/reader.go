@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -39,6 +40,14 @@ type Reader struct {
 	average  int        // bytes per dataset lately
 	dead     error      // what the cursor has ended with
 	blind    int        // batches that are to be read without a look
+	strays   map[stray]bool
+}
+
+// stray is a reference that the database takes for the identifier of an
+// investigation although it is spelled otherwise.
+type stray struct {
+	view int
+	ref  string
 }
 
 // Read begins a pass. [Database.Resolve] must have found the views usable. The
@@ -409,6 +418,7 @@ func (r *Reader) part(ctx context.Context, s session, view int, keys []string, i
 	return s.query(ctx, statement, keys, func(raw [][]byte) error {
 		dataset := index[string(raw[ref])]
 		if dataset == nil {
+			r.astray(stray{view, string(raw[ref])})
 			return nil
 		}
 		dataset.count(view)
@@ -435,4 +445,53 @@ func (r *Reader) part(ctx context.Context, s session, view int, keys []string, i
 // because a cursor cannot be declared with one over the simple protocol.
 func inlineKeys(statement string, keys []string) string {
 	return replaceOnce(statement, "$1", quoteLiteral(string(arrayLiteral(keys))))
+}
+
+// astray remembers a reference to be looked at in the end, up to as many as one
+// query may ask for.
+func (r *Reader) astray(s stray) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.strays == nil {
+		r.strays = map[stray]bool{}
+	}
+	if len(r.strays) < maxKeys {
+		r.strays[s] = true
+	}
+}
+
+// Strays tells, after the last batch, of rows that belong to no dataset because
+// their reference is spelled otherwise than the identifier that the database,
+// which does not look at case or at blanks in the end, takes it for.
+func (r *Reader) Strays(ctx context.Context) ([]Finding, error) {
+	if len(r.strays) == 0 {
+		return nil, nil
+	}
+	refs := map[string]bool{}
+	for s := range r.strays {
+		refs[s.ref] = true
+	}
+	d, relation := r.database.Dialect(), r.database.relations[0]
+	keys := d.possibleKeys(relation, slices.Sorted(maps.Keys(refs)))
+	s := <-r.sessions
+	defer func() { r.sessions <- s }()
+	err := s.query(ctx, d.selectRows(relation, 0, d.whereKeys(relation, len(keys))), keys, func(row [][]byte) error {
+		// It belongs to a dataset of its own, of another batch.
+		delete(refs, string(row[InvestigationIdentifier]))
+		return nil
+	})
+	if err != nil {
+		return nil, r.database.failure("read the investigations", err)
+	}
+	var findings []Finding
+	for s := range r.strays {
+		if !refs[s.ref] {
+			continue
+		}
+		view := r.database.views[s.view]
+		findings = append(findings, Finding{Severity: Warning, View: view.Name, Key: s.ref, Column: view.Columns[view.Ref].Name,
+			Text: "no investigation has exactly this identifier, only one that differs in case or blanks; the rows are left out", Remedy: "spell the reference as the identifier is spelled"})
+	}
+	slices.SortFunc(findings, func(a, b Finding) int { return cmp.Or(cmp.Compare(a.View, b.View), cmp.Compare(a.Key, b.Key)) })
+	return findings, nil
 }

@@ -97,7 +97,7 @@ func (d *Database) match(view *View, from string, infos []columnInfo) (*relation
 		}
 		if words, ok := c.Kind.accepts(infos[at].typeName); !ok {
 			findings = append(findings, Finding{Severity: Warning, View: view.Name, Column: c.Name,
-				Text:   fmt.Sprintf("the column has the type %s; values that are not %s will be reported and their rows skipped", infos[at].typeName, words),
+				Text:   fmt.Sprintf("the column has the type %s; values that are not %s", infos[at].typeName, words),
 				Remedy: "give the column the documented type"})
 		}
 	}
@@ -119,7 +119,7 @@ func (d *Database) match(view *View, from string, infos []columnInfo) (*relation
 }
 
 // accepts judges the name of a type, whatever the product: enough to warn, the
-// values decide.
+// values decide. The words tell which of them become what.
 func (k Kind) accepts(typeName string) (words string, ok bool) {
 	name := strings.ToLower(typeName)
 	has := func(parts ...string) bool {
@@ -132,10 +132,10 @@ func (k Kind) accepts(typeName string) (words string, ok bool) {
 	}
 	switch k {
 	case Time:
-		return "dates", has("date", "time")
+		return "dates will be reported and their rows skipped", has("date", "time")
 	case Integer:
-		return "integers", has("int", "serial", "number", "numeric", "decimal", "year")
+		return "integers will be reported and their rows skipped", has("int", "serial", "number", "numeric", "decimal", "year")
 	case Text:
 	}
-	return "texts", !has("bytea", "blob", "binary", "image", "raw") || name == ""
+	return "texts become hexadecimal digits", !has("bytea", "blob", "binary", "image", "raw") || name == ""
 }

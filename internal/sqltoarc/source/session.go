@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	mssql "github.com/microsoft/go-mssqldb"
@@ -157,7 +158,7 @@ func (s *sqlSession) query(ctx context.Context, statement string, keys []string,
 }
 
 // visitRaw hands out the driver's own bytes; MySQL sends everything as text, but
-// for bits.
+// for bits and for binary columns.
 func visitRaw(rows *sql.Rows, types []string, visit func(row [][]byte) error) error {
 	n := len(types)
 	raw, targets, values := make([]sql.RawBytes, n), make([]any, n), make([][]byte, n)
@@ -169,18 +170,32 @@ func visitRaw(rows *sql.Rows, types []string, visit func(row [][]byte) error) er
 			return err
 		}
 		for i := range raw {
-			values[i] = raw[i]
-			if types[i] == "BIT" && raw[i] != nil && len(raw[i]) <= 8 {
-				var number [8]byte
-				copy(number[8-len(raw[i]):], raw[i])
-				values[i] = strconv.AppendUint(nil, binary.BigEndian.Uint64(number[:]), 10)
-			}
+			values[i] = spellRaw(raw[i], types[i])
 		}
 		if err := visit(values); err != nil {
 			return err
 		}
 	}
 	return rows.Err()
+}
+
+// spellRaw makes readable what MySQL does not send as text. Binary columns often
+// hold texts, which the product makes of many expressions; those stay as they are.
+func spellRaw(v []byte, typeName string) []byte {
+	switch typeName {
+	case "BIT":
+		if v == nil || len(v) > 8 {
+			return v
+		}
+		var number [8]byte
+		copy(number[8-len(v):], v)
+		return strconv.AppendUint(nil, binary.BigEndian.Uint64(number[:]), 10)
+	case "BINARY", "VARBINARY", "BLOB", "GEOMETRY":
+		if !utf8.Valid(v) || bytes.IndexByte(v, 0) >= 0 {
+			return fmt.Appendf(nil, "%x", v)
+		}
+	}
+	return v
 }
 
 // visitAny spells typed values as text.

@@ -2,7 +2,11 @@ package source_test
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
+	"errors"
+	"io"
+	"maps"
 	"net/url"
 	"strings"
 	"testing"
@@ -114,6 +118,117 @@ func TestColumnTypes(t *testing.T) {
 			})
 		}
 	})
+}
+
+// Bytes that MySQL does not take for text are shown as hexadecimal digits unless
+// they are one.
+func TestBinaryColumns(t *testing.T) {
+	t.Parallel()
+	connection := mariadbtest.URL(t)
+	mariaExec(t, connection, []string{
+		"CREATE TABLE i (id BINARY(4), title VARBINARY(20), description BLOB)",
+		"INSERT INTO i VALUES ('DS-1', x'4DC3BC', x'00FF'), ('DS-2', x'FFFE', 'text')",
+		"CREATE VIEW vInvestigation AS SELECT id AS identifier, title, description AS description_text FROM i",
+	})
+	d := open(t, connection, source.SchemaViews)
+	if f := resolve(t, d); !has(f, source.Warning, "vInvestigation.description_text", "blob", "hexadecimal") {
+		t.Errorf("findings: %v", f)
+	}
+	got := readAll(t, d, source.ReadOptions{}, 1)
+	if got["DS-1"] == nil || got["DS-2"] == nil {
+		t.Fatalf("got %v", got)
+	}
+	one, two := got["DS-1"].Investigation, got["DS-2"].Investigation
+	expect(t, map[string][2]string{
+		"text in VARBINARY": {one.Text(source.InvestigationTitle), "Mü"}, "BLOB": {one.Text(source.InvestigationDescription), "00ff"},
+		"VARBINARY": {two.Text(source.InvestigationTitle), "fffe"}, "text in BLOB": {two.Text(source.InvestigationDescription), "text"},
+	})
+}
+
+// A database that does not know the encoding of its texts hands all of them out,
+// so that one that is not UTF-8 does not end the run.
+func TestUnknownEncoding(t *testing.T) {
+	t.Parallel()
+	conn, err := pgx.Connect(t.Context(), postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	name := "ascii_" + strings.ToLower(rand.Text())
+	if _, err := conn.Exec(t.Context(), "CREATE DATABASE "+name+" ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = conn.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)") }()
+	config := conn.Config()
+	u := url.URL{Scheme: "postgresql", User: url.User(config.User), Path: "/" + name, RawQuery: url.Values{"host": {config.Host}}.Encode()}
+	config.Database = name
+	filler, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer filler.Close(context.Background())
+	if _, err := filler.Exec(t.Context(), `CREATE VIEW vinvestigation AS SELECT * FROM (VALUES (E'K\xf6ln', E'M\xfcller', 'x'), ('U', E'M\xc3\xbcller', 'x'))
+		v (identifier, title, description_text); CREATE VIEW vstudy AS SELECT 'S' AS identifier, 'T' AS title, identifier AS investigation_ref FROM vinvestigation`); err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, u.String(), source.SchemaViews)
+	resolve(t, d)
+	got := readAll(t, d, source.ReadOptions{}, 1)
+	one, two := got["K\xf6ln"], got["U"]
+	if one == nil || two == nil || len(one.Studies) != 1 {
+		t.Fatalf("got %v", got)
+	}
+	expect(t, map[string][2]string{
+		"Latin-1": {one.Investigation.Text(source.InvestigationTitle), "M\xfcller"}, "UTF-8": {two.Investigation.Text(source.InvestigationTitle), "Müller"},
+	})
+	d.Close()
+}
+
+// Where case and blanks in the end do not count, a reference that is spelled
+// otherwise belongs to no dataset, which the run and the check tell; identifiers
+// that differ only so are two.
+func TestSpelledOtherwise(t *testing.T) {
+	t.Parallel()
+	connection := mariadbtest.URL(t)
+	mariaExec(t, connection, []string{
+		"CREATE TABLE i (id VARCHAR(10)) COLLATE utf8mb4_general_ci",
+		"INSERT INTO i VALUES ('ds-1'), ('DS-1'), ('ds-2')",
+		"CREATE TABLE s (id VARCHAR(10), ref VARCHAR(10)) CHARACTER SET latin1 COLLATE latin1_swedish_ci",
+		"INSERT INTO s VALUES ('a', 'ds-1'), ('b', 'DS-1'), ('c', 'DS-2'), ('d', 'ds-2 '), ('e', 'DS-2')",
+		"CREATE VIEW vInvestigation AS SELECT id AS identifier, 'T' AS title, 'D' AS description_text FROM i",
+		"CREATE VIEW vStudy AS SELECT id AS identifier, 'T' AS title, ref AS investigation_ref FROM s",
+	})
+	d := open(t, connection, source.SchemaViews)
+	resolve(t, d)
+	_, checked, err := d.Inspect(t.Context())
+	if err != nil || len(checked) != 1 || !has(checked, source.Warning, "vStudy.investigation_ref", "3 rows name an investigation that does not exist") {
+		t.Errorf("checked: %v, %v", checked, err)
+	}
+	r, _, err := d.Read(t.Context(), source.ReadOptions{BatchSize: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	studies := map[string]string{}
+	for {
+		batch, err := r.Next(t.Context())
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range batch[0].Studies {
+			studies[batch[0].Key()] += s.Text(source.StudyIdentifier)
+		}
+	}
+	if want := map[string]string{"ds-1": "a", "DS-1": "b"}; !maps.Equal(studies, want) {
+		t.Errorf("got %v, want %v", studies, want)
+	}
+	strays, err := r.Strays(t.Context())
+	if err != nil || len(strays) != 2 || !has(strays, source.Warning, "vStudy.investigation_ref [DS-2]") || !has(strays, source.Warning, "vStudy.investigation_ref [ds-2 ]") {
+		t.Errorf("got %v, %v", strays, err)
+	}
 }
 
 func iso(tb testing.TB, text string) string {
