@@ -249,6 +249,34 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// A report may go into a pipe, or to where nobody reads it: what is no file stays
+// what it is.
+func TestReportIntoAPipe(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Open for both, so that neither side waits for the other.
+	reader, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	code, _, text := invoke(t, "run", "--dry-run", "-c", justDatabase(t, filled(t, false)), "--report", pipe)
+	info, err := os.Stat(pipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code != 0 || info.Mode().Type() != os.ModeNamedPipe {
+		t.Fatalf("status %d, %v\n%s", code, info.Mode(), text)
+	}
+	var d map[string]any
+	if err := json.NewDecoder(reader).Decode(&d); err != nil || d["found_datasets"] != 3.0 {
+		t.Errorf("report: %v, %v", d, err)
+	}
+}
+
 // full is a disk without room.
 type full struct{}
 

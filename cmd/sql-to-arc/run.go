@@ -206,8 +206,16 @@ func reportFault(to string, err error) error {
 		Remedy: "make room, or name another file with --report"}
 }
 
-// writeFile replaces the file as a whole.
+// writeFile replaces the file as a whole. A device or a pipe is not replaced but
+// written to.
 func writeFile(path string, report *sqltoarc.Report) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		file, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(report.WriteJSON(file), file.Close())
+	}
 	file, err := os.CreateTemp(filepath.Dir(path), ".report-")
 	if err != nil {
 		return err

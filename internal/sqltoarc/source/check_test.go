@@ -285,6 +285,65 @@ func TestCutConnection(t *testing.T) {
 	}
 }
 
+// A connection that the server ends, because an operator says so, is a database
+// that cannot be reached.
+func TestConnectionEndedByTheServer(t *testing.T) {
+	t.Parallel()
+	for product, database := range databases(t) {
+		t.Run(product, func(t *testing.T) {
+			t.Parallel()
+			connection := database(t)
+			if err := datagen.Load(t.Context(), connection, datagen.Shape{Investigations: 5, Studies: 1}, datagen.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			d := open(t, connection, source.SchemaViews)
+			resolve(t, d)
+			r, _, err := d.Read(t.Context(), source.ReadOptions{BatchSize: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			if product == "postgresql" {
+				pgExec(t, connection, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'sql-to-arc'")
+			} else {
+				mariaExec(t, connection, []string{"BEGIN NOT ATOMIC FOR c IN (SELECT id FROM information_schema.processlist " +
+					"WHERE db = DATABASE() AND id <> CONNECTION_ID()) DO KILL c.id; END FOR; END"})
+			}
+			_, err = r.Next(t.Context())
+			if f, ok := fault.Of(err); !ok || f.Code != source.CodeUnreachable {
+				t.Errorf("got %+v, want %s", err, source.CodeUnreachable)
+			}
+		})
+	}
+}
+
+// A server that does not like idle transactions waits for ours all the same: the
+// API may be away for minutes.
+func TestSnapshotOutlastsAnIdleTime(t *testing.T) {
+	t.Parallel()
+	connection := postgres(t)
+	if err := datagen.Load(t.Context(), connection, datagen.Shape{Investigations: 5, Studies: 1}, datagen.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	pgExec(t, connection, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET idle_in_transaction_session_timeout TO 100', current_database()); END $$")
+	d := open(t, connection, source.SchemaViews)
+	resolve(t, d)
+	r, _, err := d.Read(t.Context(), source.ReadOptions{BatchSize: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	// Until all are either gone or idle for longer than that.
+	pgExec(t, connection, `DO $$ BEGIN
+		WHILE EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'sql-to-arc'
+			AND clock_timestamp() - state_change < interval '300 ms') LOOP
+			PERFORM pg_sleep(0.05), pg_stat_clear_snapshot();
+		END LOOP; END $$`)
+	if _, err := r.Next(t.Context()); err != nil {
+		t.Errorf("got %v, want a batch", err)
+	}
+}
+
 // Where investigations have to be spooled and there is no room for it, the disk is
 // to blame and not the database.
 func TestNoRoomToSpool(t *testing.T) {

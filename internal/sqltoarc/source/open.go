@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -79,17 +80,23 @@ func parse(text string) (*address, error) {
 	return nil, fmt.Errorf("connection_string has the unknown scheme %q; known are postgresql, mysql, mariadb, mssql and oracle", u.Scheme)
 }
 
-// pgSettings make results comparable between runs: one spelling of times, and
-// the order of rows does not depend on what other sessions are scanning.
-var pgSettings = map[string]string{
-	"application_name":                "sql-to-arc",
-	"client_encoding":                 "UTF8",
-	"datestyle":                       "ISO",
-	"timezone":                        "UTC",
-	"synchronize_seqscans":            "off",
-	"max_parallel_workers_per_gather": "0",
-	"default_transaction_read_only":   "on",
+// pgParameters go along with the connection; these four a connection pooler knows,
+// which refuses any other. One spelling of times makes results comparable between
+// runs.
+var pgParameters = map[string]string{
+	"application_name": "sql-to-arc",
+	"client_encoding":  "UTF8",
+	"datestyle":        "ISO",
+	"timezone":         "UTC",
 }
+
+// pgSettings follow. The order of rows must not depend on what other sessions are
+// scanning, and a snapshot has to outlast an API that is away for a while.
+const pgSettings = `
+SET synchronize_seqscans TO off;
+SET max_parallel_workers_per_gather TO 0;
+SET default_transaction_read_only TO on;
+SET idle_in_transaction_session_timeout TO 0`
 
 func parsePostgreSQL(u *url.URL) (*address, error) {
 	config, err := pgconn.ParseConfig(u.String())
@@ -99,21 +106,21 @@ func parsePostgreSQL(u *url.URL) (*address, error) {
 		return nil, errors.New("connection_string is not one that PostgreSQL understands: check host, port and the parameters after the question mark")
 	}
 	config.ConnectTimeout = connectTimeout
-	for name, value := range pgSettings {
-		config.RuntimeParams[name] = value
-	}
+	maps.Copy(config.RuntimeParams, pgParameters)
 	return &address{dialect: PostgreSQL, open: func(ctx context.Context) (session, error) {
 		conn, err := pgconn.ConnectConfig(ctx, config)
 		if err != nil {
 			return nil, err
 		}
+		settings := pgSettings
 		if conn.ParameterStatus("server_encoding") == "SQL_ASCII" {
 			// The database does not know what its texts are, and would give up at the
 			// first that is not UTF-8, instead of ours leaving out its row.
-			if _, err := conn.Exec(ctx, "SET client_encoding TO SQL_ASCII").ReadAll(); err != nil {
-				_ = conn.Close(ctx)
-				return nil, err
-			}
+			settings += "; SET client_encoding TO SQL_ASCII"
+		}
+		if _, err := conn.Exec(ctx, settings).ReadAll(); err != nil {
+			_ = conn.Close(ctx)
+			return nil, err
 		}
 		return &pgSession{conn: conn}, nil
 	}}, nil
@@ -130,8 +137,10 @@ func parseMySQL(u *url.URL) (*address, error) {
 	// With the parameters in the statement the answer comes as text.
 	config.InterpolateParams = true
 	q := u.Query()
+	// A snapshot has to outlast an API that is away for a while.
+	config.Params = map[string]string{"wait_timeout": "28800"}
 	if mode, ok := q["sql_mode"]; ok {
-		config.Params = map[string]string{"sql_mode": "'" + strings.ReplaceAll(mode[0], "'", "''") + "'"}
+		config.Params["sql_mode"] = "'" + strings.ReplaceAll(mode[0], "'", "''") + "'"
 	}
 	if socket := q.Get("unix_socket"); socket != "" {
 		config.Net, config.Addr = "unix", socket
@@ -283,7 +292,8 @@ func classify(err error) problem {
 			return accessDenied
 		case "3D000":
 			return unknownService
-		case "57P03", "53300", "57P01":
+		case "57P01", "57P02", "57P03", "57P05", "53300", "25P03",
+			"40001": // a standby that had to go on without our snapshot
 			return unreachable
 		}
 		return otherProblem
@@ -296,7 +306,7 @@ func classify(err error) problem {
 			return accessDenied
 		case 1049:
 			return unknownService
-		case 1040, 1053:
+		case 1040, 1053, 1152, 1184, 1927: // the last three: aborted or killed
 			return unreachable
 		}
 		return otherProblem
