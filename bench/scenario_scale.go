@@ -167,7 +167,7 @@ func (b *bench) operate(c *cluster, p *population, side string) error {
 			return err
 		}
 	}
-	h, err := p.store.BeginHarvest(b.ctx, rdi, nil, nil, store.Actor{})
+	h, err := p.store.BeginHarvest(b.ctx, rdi, nil, nil, "", store.Actor{})
 	if err != nil {
 		return err
 	}

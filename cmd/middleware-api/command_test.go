@@ -272,7 +272,7 @@ func TestHarvestsAreListedAndTold(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	client, expected := "harvester.example.org", int64(3)
-	h, err := s.store.BeginHarvest(t.Context(), "edal", &client, &expected, store.Actor{})
+	h, err := s.store.BeginHarvest(t.Context(), "edal", &client, &expected, "", store.Actor{})
 	if err != nil {
 		t.Fatal(err)
 	}

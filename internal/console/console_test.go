@@ -298,7 +298,7 @@ func TestAnRDISeesItsOwnDataOnly(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, edal)
 	own, other := d.submit("edal", "mine", "Wheat"), d.submit("bonares", "theirs", "Wheat")
-	if _, err := d.store.BeginHarvest(t.Context(), "bonares", nil, nil, store.Actor{}); err != nil {
+	if _, err := d.store.BeginHarvest(t.Context(), "bonares", nil, nil, "", store.Actor{}); err != nil {
 		t.Fatal(err)
 	}
 	d.fail()

@@ -3,10 +3,12 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/httpapi/auth"
 	"github.com/fairagro/middleware-api/internal/ingest"
+	"github.com/fairagro/middleware-api/internal/rocrate/jsondoc"
 	"github.com/fairagro/middleware-api/internal/rocrate/wire"
 	"github.com/fairagro/middleware-api/internal/store"
 )
@@ -96,18 +98,33 @@ func (a *API) beginHarvest(x *exchange) error {
 	}
 	rdi := check.String(x.body, loc, "rdi")
 	expected := check.OptionalInt(x.body, loc, "expected_datasets")
+	key := x.idempotencyKey(&check)
 	if err := check.Err(); err != nil {
 		return err
 	}
 	if err := x.authorize(rdi); err != nil {
 		return err
 	}
-	h, err := a.service.BeginHarvest(x.ctx(), x.caller(), rdi, expected)
+	h, err := a.service.BeginHarvest(x.ctx(), x.caller(), rdi, expected, key)
 	if err != nil {
 		return err
 	}
 	x.w.record.HarvestID = ingest.HarvestID(h)
 	return x.json(http.StatusOK, newHarvestAnswer(h))
+}
+
+// idempotencyKey reads what the client has named this request with, so that it may
+// repeat it; "" without one.
+func (x *exchange) idempotencyKey(check *wire.Checker) string {
+	const most = 255
+	key := x.r.Header.Get("Idempotency-Key")
+	bad := strings.IndexFunc(key, func(r rune) bool { return r < '!' || r > '~' })
+	if len(key) > most || bad >= 0 {
+		check.AddAll(wire.Errors{{Type: "value_error", Loc: wire.Loc{"header", "idempotency-key"},
+			Msg:   "Value error, the key must consist of 1 to 255 visible ASCII characters",
+			Input: jsondoc.AppendString(nil, strings.ToValidUTF8(key, "\uFFFD")), Ctx: []byte(`{"error":{}}`)}})
+	}
+	return key
 }
 
 // harvestHead finds the harvest of the path for somebody who wants to change it:

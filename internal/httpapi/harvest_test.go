@@ -35,6 +35,27 @@ func timesMasked(a answer) answer {
 	return a
 }
 
+// Who did not hear the answer asks again with the same Idempotency-Key, and gets
+// the harvest that it has begun.
+func TestBeginHarvestAgain(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, nil)
+	id := begin(t, s, "Idempotency-Key", "a-b_c.1")
+	s.post(t, "/v3/harvests/"+id+"/arcs", `{"arc":`+crate("new", "1")+`}`)
+	got := timesMasked(s.post(t, "/v3/harvests", `{"rdi":"edal","expected_datasets":3}`, "Idempotency-Key", "a-b_c.1"))
+	wantAnswer(t, got, 200, harvest(id, "RUNNING", "null", "1 1 0 0 0 0", ""))
+	if other := begin(t, s, "Idempotency-Key", "other"); other == id {
+		t.Error("another key gives the same harvest")
+	}
+	for _, key := range []string{"with blank", "ü", strings.Repeat("x", 256)} {
+		got := s.post(t, "/v3/harvests", `{"rdi":"edal"}`, "Idempotency-Key", key)
+		if got.status != 422 || !strings.Contains(got.body, `"loc":["header","idempotency-key"]`) {
+			t.Errorf("key %q: got %d %s", key, got.status, got.body)
+		}
+	}
+}
+
 // The life of a harvest: what it brings is counted, its end is final, and a closed one takes no ARCs.
 func TestHarvestLife(t *testing.T) {
 	t.Parallel()

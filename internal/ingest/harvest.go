@@ -15,8 +15,8 @@ import (
 func HarvestID(h store.Harvest) string { return "harvest-" + h.ID.String() }
 
 // BeginHarvest begins a harvest, which belongs to the caller.
-func (s *Service) BeginHarvest(ctx context.Context, by Caller, rdi string, expected *int64) (store.Harvest, error) {
-	return s.store.BeginHarvest(ctx, rdi, by.ClientID, expected, by.Actor)
+func (s *Service) BeginHarvest(ctx context.Context, by Caller, rdi string, expected *int64, key string) (store.Harvest, error) {
+	return s.store.BeginHarvest(ctx, rdi, by.ClientID, expected, key, by.Actor)
 }
 
 // Harvest gives a harvest with its counts, or the fault HarvestNotFound.

@@ -18,7 +18,7 @@ import (
 
 func begin(tb testing.TB, w world, by ingest.Caller) store.Harvest {
 	tb.Helper()
-	return must[store.Harvest](tb)(w.BeginHarvest(tb.Context(), by, "r", nil))
+	return must[store.Harvest](tb)(w.BeginHarvest(tb.Context(), by, "r", nil, ""))
 }
 
 // A harvest belongs to the client that began it, anonymous or not; the refusal

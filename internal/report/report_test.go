@@ -217,7 +217,7 @@ func TestStatusShowsHarvests(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	expected := int64(7)
-	h, err := s.BeginHarvest(t.Context(), "edal", nil, &expected, store.Actor{})
+	h, err := s.BeginHarvest(t.Context(), "edal", nil, &expected, "", store.Actor{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -192,8 +192,8 @@ func TestInterruptedProgramGoesOn(t *testing.T) {
 			last := whole.requests.Load()
 			for _, how := range []string{"killed", "cut", "silent"} {
 				for _, late := range []bool{false, true} {
-					// The first request begins the harvest; if its answer is lost
-					// nobody can know which harvest that was.
+					// The first request begins the harvest; a program that is killed
+					// then does not know which harvest that was.
 					// How many there are depends a little on how the lanes meet, so
 					// that none of the very last can be counted on but the end.
 					positions := []int64{2, 3, last / 2, last * 3 / 4, theEnd}
@@ -243,6 +243,21 @@ func TestInterruptedProgramGoesOn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// If the answer to the beginning of the harvest is lost, it is asked for again, and
+// there is but one harvest.
+func TestUnheardBeginning(t *testing.T) {
+	t.Parallel()
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 5, Studies: 1}, nil)
+	api := newTarget(t)
+	net := newNetwork(t, api.url)
+	net.late, net.cut = true, func() { panic(http.ErrAbortHandler) }
+	net.at.Store(1)
+	o := options(connection, net.url)
+	o.StateDir = t.TempDir()
+	run(t, o)
+	api.check(t, 5, 1)
 }
 
 // Who does not want to wait for a service that does not answer presses Ctrl-C once

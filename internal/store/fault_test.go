@@ -240,7 +240,7 @@ func TestARestartFailsNobody(t *testing.T) {
 	t.Parallel()
 	c := pgtest.Start(t, pgtest.Options{})
 	s := open(t, c.DSN())
-	h, err := s.BeginHarvest(t.Context(), "edal", nil, nil, store.Actor{})
+	h, err := s.BeginHarvest(t.Context(), "edal", nil, nil, "", store.Actor{})
 	if err != nil {
 		t.Fatal(err)
 	}

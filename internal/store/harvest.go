@@ -45,15 +45,20 @@ type Statistics struct {
 // Submitted is the number of ARCs that the harvest brought.
 func (s Statistics) Submitted() int64 { return s.New + s.Updated + s.Unchanged }
 
-// BeginHarvest begins a harvest of an RDI.
-func (s *Store) BeginHarvest(ctx context.Context, rdi string, clientID *string, expected *int64, by Actor) (Harvest, error) {
+// BeginHarvest begins a harvest of an RDI. With a key (empty is none) the client
+// gets the same harvest again, however often it asks, as long as that is running.
+func (s *Store) BeginHarvest(ctx context.Context, rdi string, clientID *string, expected *int64, key string, by Actor) (Harvest, error) {
 	h := Harvest{ID: uuid.New(), RDI: rdi, ClientID: clientID, Status: Running, Expected: expected}
 	err := s.tx(ctx, "begin harvest", func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, sqlBeginHarvest, h.ID, rdi, clientID, expected).Scan(&h.StartedAt)
-		if err != nil {
+		var id uuid.UUID
+		err := tx.QueryRow(ctx, sqlBeginHarvest, h.ID, rdi, clientID, expected, key).Scan(&id, &h.StartedAt)
+		if err == nil && id != h.ID {
+			h, err = readHarvest(ctx, tx, id)
 			return err
 		}
-		err = audit(ctx, tx, Audit{Actor: by, Action: "harvest.RUNNING", RDI: rdi, Harvest: h.ID})
+		if err == nil {
+			err = audit(ctx, tx, Audit{Actor: by, Action: "harvest.RUNNING", RDI: rdi, Harvest: h.ID})
+		}
 		if lost := failpoint.Hit(failpoint.HarvestBegin); err == nil {
 			err = lost
 		}
@@ -65,8 +70,12 @@ func (s *Store) BeginHarvest(ctx context.Context, rdi string, clientID *string, 
 	return h, err
 }
 
+// The update changes nothing; without it there would be no row to return.
 const sqlBeginHarvest = `
-INSERT INTO harvest (id, rdi, client_id, expected_datasets) VALUES ($1, $2, $3, $4) RETURNING started_at`
+INSERT INTO harvest (id, rdi, client_id, expected_datasets, begin_key) VALUES ($1, $2, $3, $4, nullif($5, ''))
+ON CONFLICT (rdi, coalesce(client_id, ''), begin_key) WHERE begin_key IS NOT NULL AND status = 'RUNNING'
+    DO UPDATE SET begin_key = excluded.begin_key
+RETURNING id, started_at`
 
 // Counts of a running harvest are taken from its members, those of an ended
 // one from its row.

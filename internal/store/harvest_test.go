@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -45,6 +46,53 @@ func TestHarvestCountsAreThoseOfItsMembers(t *testing.T) {
 	submit(t, s, submission("new", "w"))
 	if diff := cmp.Diff(ended, must(s.Harvest(t.Context(), h.ID))(t)); diff != "" {
 		t.Errorf("later: %s", diff)
+	}
+}
+
+// Who asks for the beginning of a harvest again with the same key, even at the same
+// time, gets the harvest that is running; any other client, RDI or key, and the
+// time after its end, get one of their own.
+func TestAKeyGivesTheSameHarvest(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	me, you := "me", "you"
+	begin := func(rdi string, client *string, key string) uuid.UUID {
+		return must(s.BeginHarvest(t.Context(), rdi, client, nil, key, store.Actor{}))(t).ID
+	}
+	ids := make([]uuid.UUID, 8)
+	var asking sync.WaitGroup
+	for i := range ids {
+		asking.Go(func() {
+			h, err := s.BeginHarvest(t.Context(), "r", &me, nil, "k", store.Actor{})
+			if err != nil {
+				t.Error(err)
+			}
+			ids[i] = h.ID
+		})
+	}
+	asking.Wait()
+	first := ids[0]
+	if distinct := slices.Compact(ids); len(distinct) != 1 {
+		t.Fatalf("got %v, want one harvest", distinct)
+	}
+	sub := submission("a", "x")
+	sub.Harvest = first
+	submit(t, s, sub)
+	again := must(s.BeginHarvest(t.Context(), "r", &me, nil, "k", store.Actor{}))(t)
+	if again.ID != first || again.Statistics.New != 1 || *again.ClientID != me {
+		t.Errorf("again: got %+v", again)
+	}
+	seen := map[uuid.UUID]bool{first: true}
+	for range 2 {
+		seen[begin("r", &me, "")], seen[begin("r", nil, "")] = true, true
+		seen[begin("r", &you, "k")], seen[begin("r", nil, "k")], seen[begin("r", &me, "l")], seen[begin("q", &me, "k")] = true, true, true, true
+	}
+	if len(seen) != 9 {
+		t.Errorf("got %d harvests, want 9", len(seen))
+	}
+	must(s.EndHarvest(t.Context(), first, store.Failed, store.EndOptions{}))(t)
+	if next := begin("r", &me, "k"); seen[next] {
+		t.Errorf("after its end: got %s, want another", next)
 	}
 }
 
@@ -314,7 +362,7 @@ func TestHarvestsAreListedNewestFirst(t *testing.T) {
 	var want []uuid.UUID
 	for i := range 6 {
 		rdi := []string{"r", "q", "secret"}[i%3]
-		h := must(s.BeginHarvest(t.Context(), rdi, nil, nil, store.Actor{}))(t)
+		h := must(s.BeginHarvest(t.Context(), rdi, nil, nil, "", store.Actor{}))(t)
 		if rdi != "secret" {
 			want = append([]uuid.UUID{h.ID}, want...)
 		}

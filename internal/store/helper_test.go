@@ -83,7 +83,7 @@ func submit(tb testing.TB, s *store.Store, sub *store.Submission) *store.Result 
 
 func begin(tb testing.TB, s *store.Store) store.Harvest {
 	tb.Helper()
-	return must(s.BeginHarvest(context.Background(), "r", nil, nil, store.Actor{}))(tb)
+	return must(s.BeginHarvest(context.Background(), "r", nil, nil, "", store.Actor{}))(tb)
 }
 
 func end(tb testing.TB, s *store.Store, h store.Harvest, o store.EndOptions) store.Harvest {

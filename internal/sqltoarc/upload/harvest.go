@@ -2,6 +2,7 @@ package upload
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -28,22 +29,22 @@ const (
 
 func harvestPath(id, rest string) string { return "v3/harvests/" + url.PathEscape(id) + rest }
 
-// Begin begins a harvest. It is not repeated when it might have succeeded: an
-// abandoned harvest would remain.
-//
-// Nor is a harvest looked for that was begun unheard. The list shows no owner
-// (client_id is always null) and nothing that we could have sent along, so ours
-// looks like that of a second converter for the same RDI which began at the same
-// moment with the same number of datasets, while our own request never arrived.
-// Ending or using that one would end somebody else's run; one that is only left
-// alone is ended by the service when it expires, and marks nothing as missing.
+// Begin begins a harvest. If the answer is lost it is asked for again, by the key
+// that the request had, from a service that knows such keys. Any other would begin
+// a second harvest, and looking for the first is no way either: the list shows no
+// owner, so that it could be that of somebody else. It is left alone, to be ended
+// by the service when it expires, which marks nothing as missing.
 func (c *Client) Begin(ctx context.Context, rdi string, expected int64) (Harvest, error) {
 	body, err := json.Marshal(map[string]any{"rdi": rdi, "expected_datasets": expected})
 	if err != nil {
 		return Harvest{}, err
 	}
 	var h Harvest
-	err = c.call(ctx, request{method: http.MethodPost, path: "v3/harvests", body: body}, &h)
+	r := request{method: http.MethodPost, path: "v3/harvests", body: body, key: rand.Text()}
+	if err = c.call(ctx, r, &h); unheard(err) && c.knowsKeys(ctx) {
+		r.repeat = true
+		err = c.call(ctx, r, &h)
+	}
 	if status := statusOf(err); status == http.StatusBadRequest || status == http.StatusUnprocessableEntity || status == http.StatusForbidden {
 		return h, &fault.Error{Code: CodeDenied, Owner: fault.OwnerRDI, Cause: err,
 			Text:   fmt.Sprintf("the API takes no ARCs of the RDI %q from us: %s", rdi, statusText(err)),
@@ -54,6 +55,34 @@ func (c *Client) Begin(ctx context.Context, rdi string, expected int64) (Harvest
 			Remedy: "check that api_url is the address of the API"}
 	}
 	return h, err
+}
+
+// unheard tells whether the service may have done what it was asked for although
+// that failed.
+func unheard(err error) bool {
+	f, ok := fault.Of(err)
+	return ok && f.Cause != nil && passing(f.Cause, true) && !passing(f.Cause, false)
+}
+
+// knowsKeys tells whether the service says of itself that it heeds the key of the
+// beginning of a harvest.
+func (c *Client) knowsKeys(ctx context.Context) bool {
+	var api struct {
+		Paths map[string]struct {
+			Post struct {
+				Parameters []struct{ Name string }
+			}
+		}
+	}
+	if c.call(ctx, request{method: http.MethodGet, path: "openapi.json", repeat: true}, &api) != nil {
+		return false
+	}
+	for _, p := range api.Paths["/v3/harvests"].Post.Parameters {
+		if p.Name == "Idempotency-Key" {
+			return true
+		}
+	}
+	return false
 }
 
 // Harvest looks a harvest up.

@@ -27,6 +27,7 @@ type request struct {
 	contentType  string // default application/json
 	encoding     string
 	accept       string // default application/json
+	key          string // Idempotency-Key
 	// repeat tells that sending it twice does no harm.
 	repeat bool
 }
@@ -148,6 +149,9 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	}
 	if r.encoding != "" {
 		req.Header.Set("Content-Encoding", r.encoding)
+	}
+	if r.key != "" {
+		req.Header.Set("Idempotency-Key", r.key)
 	}
 	if c.options.UserAgent != "" {
 		req.Header.Set("User-Agent", c.options.UserAgent)

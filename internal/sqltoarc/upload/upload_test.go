@@ -133,8 +133,9 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// A harvest is not begun twice when the first answer may have been lost, and a
-// lost answer to its end is looked up.
+// With a service that does not know how to begin a harvest once, it is not begun
+// twice when the first answer may have been lost; a lost answer to its end is
+// looked up.
 func TestUnsafeIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	api := apitest.New(t)
