@@ -222,7 +222,7 @@ func (d *Dialect) selectOrphans(r, investigations *relation) string {
 func (d *Dialect) selectDuplicates(r *relation, limit int) string {
 	before, after := d.limit(limit)
 	key := d.exact(r.columns[InvestigationIdentifier])
-	return "SELECT " + before + key + ", COUNT(*) FROM " + r.from +
+	return "SELECT " + before + key + ", COUNT(*) FROM " + r.from + " WHERE " + r.columns[InvestigationIdentifier] + " IS NOT NULL" +
 		" GROUP BY " + key + " HAVING COUNT(*) > 1 ORDER BY 1" + after
 }
 

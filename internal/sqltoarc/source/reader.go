@@ -41,6 +41,7 @@ type Reader struct {
 	dead     error      // what the cursor has ended with
 	blind    int        // batches that are to be read without a look
 	strays   map[stray]bool
+	repeated map[string]bool // identifiers of several investigations; true once the first was read
 }
 
 // stray is a reference that the database takes for the identifier of an
@@ -77,11 +78,7 @@ func (r *Reader) begin(ctx context.Context) error {
 	}
 	r.note = note
 	r.all = d.share(ctx, main, r.options.Sessions)
-	statement, keys := r.investigations()
-	if d.Dialect() != PostgreSQL {
-		return r.spool(ctx, main, statement, keys)
-	}
-	if len(r.all) == 0 {
+	if d.Dialect() == PostgreSQL && len(r.all) == 0 {
 		// A failed export leaves a failed transaction.
 		if err := main.exec(ctx, "ROLLBACK"); err != nil {
 			return err
@@ -89,6 +86,12 @@ func (r *Reader) begin(ctx context.Context) error {
 		if _, err := d.begin(ctx, main); err != nil {
 			return err
 		}
+	}
+	if err := r.findRepeated(ctx, main); err != nil {
+		return err
+	}
+	statement, keys := r.investigations()
+	if len(r.all) == 0 {
 		return r.spool(ctx, main, statement, keys)
 	}
 	if err := r.count(ctx, main); err != nil {
@@ -130,6 +133,20 @@ func (r *Reader) give(sessions []session) {
 	for _, s := range sessions {
 		r.sessions <- s
 	}
+}
+
+// maxRepeated bounds the memory for identifiers that are not unique. Of more of
+// them, those count as unique that are not read in one batch.
+const maxRepeated = 100_000
+
+// findRepeated asks which identifiers several investigations have, so that it is
+// the first of them that counts, however the work is divided.
+func (r *Reader) findRepeated(ctx context.Context, s session) error {
+	r.repeated = map[string]bool{}
+	return s.query(ctx, r.database.Dialect().selectDuplicates(r.database.relations[0], maxRepeated), nil, func(row [][]byte) error {
+		r.repeated[string(row[0])] = false
+		return nil
+	})
 }
 
 // count asks how many investigations there are in the snapshot.
@@ -309,7 +326,12 @@ func (r *Reader) advance(ctx context.Context) ([]*Dataset, error) {
 	r.dead = err
 	batch := make([]*Dataset, len(rows))
 	for i, row := range rows {
-		batch[i] = &Dataset{Investigation: row}
+		key := row[InvestigationIdentifier].Text
+		seen, repeated := r.repeated[key]
+		batch[i] = &Dataset{Investigation: row, Duplicate: seen}
+		if repeated {
+			r.repeated[key] = true
+		}
 	}
 	return batch, err
 }

@@ -31,7 +31,7 @@ type Dataset struct {
 	// TooLarge tells that the rows were not read, because there are more of
 	// them than fit.
 	TooLarge bool
-	// Duplicate tells that another investigation of the batch has the same
+	// Duplicate tells that an investigation before this one has the same
 	// identifier; its rows were given to that one.
 	Duplicate bool
 	// Fingerprint is over all values of all rows; zero unless they were asked

@@ -99,6 +99,63 @@ func readAll(tb testing.TB, d *source.Database, o source.ReadOptions, readers in
 	return all
 }
 
+// Of several investigations with one identifier it is always the first that counts,
+// however far apart they are and whoever reads them.
+func TestTheFirstOfSeveralCounts(t *testing.T) {
+	t.Parallel()
+	for product, database := range databases(t) {
+		t.Run(product, func(t *testing.T) {
+			t.Parallel()
+			connection := database(t)
+			change := func(n int, d *source.Dataset) {
+				d.Investigation[source.InvestigationIdentifier].Text = fmt.Sprint(n % 30)
+				d.Investigation[source.InvestigationTitle].Text = fmt.Sprint("title ", n)
+			}
+			if err := datagen.Load(t.Context(), connection, datagen.Shape{Investigations: 40}, datagen.Options{Change: change, Ordered: true}); err != nil {
+				t.Fatal(err)
+			}
+			d := open(t, connection, source.SchemaViews)
+			resolve(t, d)
+			r, _, err := d.Read(t.Context(), source.ReadOptions{BatchSize: 7, Sessions: 3})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			var mu sync.Mutex
+			duplicates := 0
+			var readers sync.WaitGroup
+			for range 3 {
+				readers.Go(func() {
+					for {
+						batch, err := r.Next(t.Context())
+						if err != nil {
+							if !errors.Is(err, io.EOF) {
+								t.Error(err)
+							}
+							return
+						}
+						mu.Lock()
+						for _, ds := range batch {
+							first := ds.Investigation.Text(source.InvestigationTitle) == "title "+ds.Key()
+							if ds.Duplicate == first {
+								t.Errorf("%v: duplicate %v", ds.Investigation, ds.Duplicate)
+							}
+							if ds.Duplicate {
+								duplicates++
+							}
+						}
+						mu.Unlock()
+					}
+				})
+			}
+			readers.Wait()
+			if duplicates != 10 {
+				t.Errorf("%d duplicates, want 10", duplicates)
+			}
+		})
+	}
+}
+
 // comparable spells times alike and sorts the rows: PostgreSQL may put a row
 // into a gap of an earlier page, so its order is not that of insertion.
 func comparable(d *source.Dataset) [][]source.Row {
