@@ -15,8 +15,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/fairagro/middleware-api/internal/arc"
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/rocrate"
+	"github.com/fairagro/middleware-api/internal/scaffold"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/mapping"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/upload"
@@ -387,7 +389,27 @@ func (r *runner) encode(p *piece, result mapping.Result) bool {
 		return false
 	}
 	r.built.Add(1)
+	if !r.o.Folders {
+		r.foretell(p.key, result.ARC)
+	}
 	return true
+}
+
+// maxProblems is how many reasons are told that keep one ARC out of git.
+const maxProblems = 10
+
+// foretell tells what will keep an ARC out of git once it is stored, which the
+// sender would learn of only by asking the service later.
+func (r *runner) foretell(key string, inv *arc.Investigation) {
+	_, err := scaffold.Files(inv)
+	problems, _ := errors.AsType[scaffold.Problems](err)
+	for i, problem := range problems {
+		if i == maxProblems {
+			r.finding(source.Finding{Severity: source.Warning, Key: key, Text: fmt.Sprintf("%d more such reasons are not listed", len(problems)-i)})
+			return
+		}
+		r.finding(source.Finding{Severity: source.Warning, Key: key, Text: "the ARC cannot arrive in git: " + problem.Text, Remedy: problem.Remedy})
+	}
 }
 
 // fail counts a dataset as failed.

@@ -289,6 +289,29 @@ func TestRowsOfNoDataset(t *testing.T) {
 	}
 }
 
+// What the service will store, but will not be able to bring into git, is told when
+// it is built.
+func TestWhatKeepsAnARCOutOfGit(t *testing.T) {
+	t.Parallel()
+	connection := postgres(t)
+	exec(t, connection, `CREATE VIEW vinvestigation AS SELECT 'I' AS identifier, 'T' AS title, 'D' AS description_text;
+		CREATE VIEW vstudy AS SELECT 'S' AS identifier, 'T' AS title, 'I' AS investigation_ref;
+		CREATE VIEW vannotationtable AS SELECT 'T[' || n || ']' AS table_name, 'study' AS target_type, 'S' AS target_ref, 'I' AS investigation_ref,
+			'input' AS column_type, 0 AS row_index, 'x' AS cell_value FROM generate_series(1, 12) n`)
+	o := options(connection, apitest.New(t).URL)
+	found := findings(&o)
+	report := run(t, o)
+	var told []string
+	for _, f := range *found {
+		if f.Key == "I" && f.Severity == source.Warning {
+			told = append(told, f.Text)
+		}
+	}
+	if report.Counts.Uploaded != 1 || len(told) != 11 || !strings.Contains(told[0], `"T[1]"`) || !strings.Contains(told[0], "cannot arrive in git") || told[10] != "2 more such reasons are not listed" {
+		t.Errorf("%+v, told:\n%s", report.Counts, strings.Join(told, "\n"))
+	}
+}
+
 // Without resuming, the harvest that was left open is declared failed, so that
 // none stays open for ever.
 func TestAbandonedHarvestIsDeclaredFailed(t *testing.T) {

@@ -165,6 +165,22 @@ func TestAnnotationTable(t *testing.T) {
 	}
 }
 
+// What is no list of studies is told; the assay is there all the same.
+func TestStudyReferences(t *testing.T) {
+	t.Parallel()
+	for ref, want := range map[string]string{
+		`["S"]`: "", `"S"`: "", ` S `: "", "": "", "null": "", "[]": "",
+		`["S"] x`: "neither a JSON array", `["S", null]`: "neither a JSON array", `["S"`: "neither a JSON array", `["S", 7]`: `no study "7"`, `{"a": 1}`: `no study "{`,
+	} {
+		d := dataset(t)
+		d.Assays[0][source.AssayStudies] = text(ref)
+		result := mapping.New(mapping.Limits{}).Map(d)
+		if result.ARC == nil || len(result.ARC.Assays) != 1 || (want == "") != (len(result.Findings) == 0) || want != "" && !strings.Contains(result.Findings[0].Text, want) {
+			t.Errorf("%s: got %v, want %q", ref, result.Findings, want)
+		}
+	}
+}
+
 // Rows of one table belong together however their target is spelled, and a whole
 // number is one with zeros behind the point, too.
 func TestSpellings(t *testing.T) {

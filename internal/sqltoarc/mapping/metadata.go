@@ -2,7 +2,9 @@ package mapping
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -141,6 +143,9 @@ func parseStudyRefs(text string) ([]string, error) {
 		decoder.UseNumber()
 		if err := decoder.Decode(&values); err != nil {
 			return nil, err
+		}
+		if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+			return nil, errors.New("something follows the array")
 		}
 		refs := make([]string, 0, len(values))
 		for _, v := range values {
