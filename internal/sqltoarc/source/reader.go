@@ -220,7 +220,7 @@ func (r *Reader) Fetch(ctx context.Context, batch []*Dataset) error {
 	defer func() { r.sessions <- s }()
 	// The look at them has told their sizes.
 	n, size := 1, batch[0].size
-	for n < len(batch) && size+batch[n].size <= r.limit() {
+	for n < len(batch) && size+batch[n].size <= r.limit(n+1) {
 		size += batch[n].size
 		n++
 	}
@@ -317,10 +317,11 @@ func (r *Reader) advance(ctx context.Context) ([]*Dataset, error) {
 	if r.average > 0 {
 		n = min(max(r.options.BatchBytes/r.average, 1), r.options.BatchSize)
 	}
-	if waiting := r.waiting; len(waiting) > 0 {
-		n = min(n, len(waiting))
-		r.waiting = waiting[n:]
-		return waiting[:n:n], nil
+	if waiting := min(n, len(r.waiting)); waiting > 0 {
+		batch := slices.Clone(r.waiting[:waiting])
+		// What is behind the slice must not keep them once they are read.
+		r.waiting = slices.Delete(r.waiting, 0, waiting)
+		return batch, nil
 	}
 	rows, err := r.cursor.next(ctx, n)
 	r.dead = err
@@ -356,8 +357,14 @@ func (r *Reader) learn(batch, left []*Dataset) {
 // errTooMuch ends the reading of a batch that does not fit.
 var errTooMuch = errors.New("more rows than fit")
 
-// limit gives the bytes of rows that a session may bring at a time.
-func (r *Reader) limit() int { return max(4*r.options.BatchBytes, r.options.DatasetBytes) }
+// limit gives the bytes of rows that a session may bring at a time: of one dataset
+// as many as it may have, of several only somewhat more than a batch should take.
+func (r *Reader) limit(datasets int) int {
+	if datasets == 1 {
+		return max(4*r.options.BatchBytes, r.options.DatasetBytes)
+	}
+	return 4 * r.options.BatchBytes
+}
 
 // fill reads everything that belongs to the datasets. If that does not fit it
 // starts again with the first half of them, and gives those that are left. One
@@ -367,7 +374,7 @@ func (r *Reader) fill(ctx context.Context, s session, all []*Dataset) (left []*D
 		d.forget()
 	}
 	for batch := all; ; batch = batch[:len(batch)/2] {
-		limit := r.limit()
+		limit := r.limit(len(batch))
 		if err := r.scan(ctx, s, batch, &limit); !errors.Is(err, errTooMuch) {
 			return all[len(batch):], err
 		}

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"weak"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -97,6 +99,44 @@ func readAll(tb testing.TB, d *source.Database, o source.ReadOptions, readers in
 		tb.Errorf("got %d datasets, announced %d", len(all), r.Total())
 	}
 	return all
+}
+
+// What did not fit into its batch is let go of once it has been read, so that memory
+// does not grow with the number of large datasets.
+func TestReadDatasetsAreLetGo(t *testing.T) {
+	t.Parallel()
+	const datasets = 40
+	connection := postgres(t)
+	if err := datagen.Load(t.Context(), connection, datagen.Shape{Investigations: datasets, Cells: 40}, datagen.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, connection, source.SchemaViews)
+	resolve(t, d)
+	r, _, err := d.Read(t.Context(), source.ReadOptions{BatchBytes: 8 << 10, DatasetBytes: 32 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var read []weak.Pointer[source.Dataset]
+	for len(read) < datasets*3/4 {
+		batch, err := r.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ds := range batch {
+			read = append(read, weak.Make(ds))
+		}
+	}
+	runtime.GC()
+	held := 0
+	for _, p := range read {
+		if p.Value() != nil {
+			held++
+		}
+	}
+	if held > 3 {
+		t.Errorf("%d of %d datasets that were read are still held", held, len(read))
+	}
 }
 
 // Of several investigations with one identifier it is always the first that counts,
