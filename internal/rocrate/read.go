@@ -68,6 +68,8 @@ var graphRemedies = map[string]string{
 	jsonld.CodeEntity:   "give every entry of @graph an @id (a text) and an @type (a text or a list of texts)",
 	jsonld.CodeContext: "use https://w3id.org/ro/crate/1.2/context or https://w3id.org/ro/crate/1.1/context, " +
 		"and define terms by texts",
+	jsonld.CodeKey:   "give the property another name",
+	jsonld.CodeMerge: "give each entity once, or the number as a text",
 }
 
 // parseStrict parses a document by the rules of RFC 8259, without byte order mark, or
@@ -264,7 +266,7 @@ func (r *reader) appendNodes(list []jsonld.Node, n jsonld.Node, p jsonld.Propert
 			r.warnDangling(n, p, v)
 			continue
 		}
-		if isA(node, types, needs...) {
+		if isA(node.In(n), types, needs...) {
 			if !r.spend(nodeCost, n) {
 				return list[:before]
 			}

@@ -18,7 +18,7 @@ func (r *reader) isFragment(n jsonld.Node) bool {
 func (r *reader) dataMap(n jsonld.Node) arc.DataMap {
 	var rows arc.DataMap
 	for _, v := range r.nodes(n, jsonld.VariableMeasured, 0) {
-		if r.isFragment(v) {
+		if r.isFragment(v.In(n)) {
 			if !r.spend(personCost, v) {
 				break
 			}

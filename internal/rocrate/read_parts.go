@@ -173,7 +173,7 @@ func (r *reader) processes(n jsonld.Node) iter.Seq[jsonld.Node] {
 				r.warnDangling(n, jsonld.About, v)
 				continue
 			}
-			if !isA(p, jsonld.LabProcess, jsonld.Name) {
+			if !isA(p.In(n), jsonld.LabProcess, jsonld.Name) {
 				other = v
 				continue
 			}

@@ -63,9 +63,10 @@ const parameterCost = 128
 
 // formalParameters reads the inputs or outputs of a workflow protocol.
 func (r *reader) formalParameters(n jsonld.Node, p jsonld.Property) []arc.CWLParameter {
-	nodes := slices.DeleteFunc(r.nodes(n, p, 0), r.isNoParameter)
+	isOther := func(parameter jsonld.Node) bool { return r.isNoParameter(parameter.In(n)) }
+	nodes := slices.DeleteFunc(r.nodes(n, p, 0), isOther)
 	if former, ok := p.Former(); ok && len(nodes) == 0 {
-		nodes = slices.DeleteFunc(r.nodes(n, former, 0), r.isNoParameter)
+		nodes = slices.DeleteFunc(r.nodes(n, former, 0), isOther)
 	}
 	var list []arc.CWLParameter
 	for _, parameter := range nodes {
@@ -92,8 +93,10 @@ func (r *reader) formalParameter(n jsonld.Node, isInput bool) arc.CWLParameter {
 	} else {
 		r.error(codeCWLType, n, "a formal parameter has more than one additionalType", "give it exactly one, its CWL type")
 	}
-	for _, id := range r.nodes(n, jsonld.Identifier, jsonld.PropertyValue, jsonld.Name) {
-		r.binding(&parameter, id, isInput)
+	for _, id := range r.nodes(n, jsonld.Identifier, 0) {
+		if isA(id, jsonld.PropertyValue, jsonld.Name) {
+			r.binding(&parameter, id, isInput)
+		}
 	}
 	return parameter
 }

@@ -21,8 +21,9 @@ type suffix struct{ text, term string }
 
 // contextError says why a context cannot be read.
 type contextError struct {
-	at   jsondoc.Value
-	text string
+	at    jsondoc.Value
+	text  string
+	fatal bool // wherever the context stands; otherwise the object that it is in is no node
 }
 
 // maxExpansions bounds how often a definition is expanded by others.
@@ -36,14 +37,14 @@ func readContext(v jsondoc.Value) (*context, *contextError) {
 	case jsondoc.String:
 		b, ok := builtinContext(v.Text())
 		if !ok {
-			return nil, &contextError{v, "the context " + quote(v.Text()) + " is unknown"}
+			return nil, &contextError{at: v, text: "the context " + quote(v.Text()) + " is unknown"}
 		}
 		return &context{builtin: b}, nil
 	case jsondoc.Array:
 		c := &context{}
 		for _, element := range v.Elements() {
 			if element.Kind() == jsondoc.Null {
-				return nil, &contextError{element, "a context in a list is null"}
+				return nil, &contextError{at: element, text: "a context in a list is null"}
 			}
 			sub, err := readContext(element)
 			if err != nil {
@@ -55,7 +56,7 @@ func readContext(v jsondoc.Value) (*context, *contextError) {
 	case jsondoc.Object:
 		return readDefinitions(v)
 	default:
-		return nil, &contextError{v, "a context is neither a text nor an object nor a list of these"}
+		return nil, &contextError{at: v, text: "a context is neither a text nor an object nor a list of these"}
 	}
 }
 
@@ -70,11 +71,11 @@ func readDefinitions(v jsondoc.Value) (*context, *contextError) {
 			continue
 		}
 		if m.Value.Kind() != jsondoc.String {
-			return nil, &contextError{m.Value, "the context defines the term " + quote(m.Name) + " by something else than a text"}
+			return nil, &contextError{m.Value, "the context defines the term " + quote(m.Name) + " by something else than a text", true}
 		}
 		c.definitions[m.Name] = m.Value.Text()
 		if !c.define(m.Name, m.Value.Text(), 0) {
-			return nil, &contextError{m.Value, "the context defines the term " + quote(m.Name) + " by a prefix that is no address"}
+			return nil, &contextError{m.Value, "the context defines the term " + quote(m.Name) + " by a prefix that is no address", true}
 		}
 	}
 	return c, nil

@@ -105,10 +105,8 @@ func (g *Graph) Forget() {
 func (e *entity) read(g *Graph, object jsondoc.Value) {
 	e.graph, e.object, e.at = g, object, uint32(object.Offset())
 	e.under(g.vocabulary)
-	if own := e.member(codeContext); !isAbsent(own) {
-		if v := g.vocabularyUnder(own); v != g.vocabulary {
-			e.under(v)
-		}
+	if v := g.vocabularyWithin(g.vocabulary, e.member(codeContext)); v != g.vocabulary {
+		e.under(v)
 	}
 }
 

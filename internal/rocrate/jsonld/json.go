@@ -1,8 +1,11 @@
 package jsonld
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,44 +16,93 @@ import (
 var errFraction = errors.New("the node has a value object with a number that is no integer of 32 bits")
 
 // AppendJSON appends the node as compact JSON, as the reference library keeps nodes
-// in texts: @id, @type, additionalType, then the properties in their order.
+// in texts: @id, @type, additionalType, then the properties in their order; keys that are numbers come before all.
 // Numbers that are no integers of 32 bits become texts.
 func (n Node) AppendJSON(dst []byte) ([]byte, error) {
-	dst = append(dst, `{"@id":`...)
-	dst = jsondoc.AppendString(dst, n.ID())
-	dst = appendTexts(append(dst, `,"@type":`...), n.member(codeType))
-	if additional := n.member(codeAdditional); !isAbsent(additional) && (additional.Kind() != jsondoc.Array || additional.First().Exists()) {
-		dst = appendTexts(append(dst, `,"additionalType":`...), additional)
-	}
-	if own := n.member(codeContext); !isAbsent(own) {
-		dst = own.AppendCompact(append(dst, `,"@context":`...))
-	}
+	var properties []byte
 	var err error
+	dst = append(dst, '{')
 	for key, vs := range n.keys() {
 		switch lower := strings.ToLower(key); {
 		case lower == "id", lower == "schematype", lower == "additionaltype", lower == "@context",
 			strings.HasPrefix(lower, "init@"), strings.HasPrefix(lower, "init_"):
 			continue
 		}
-		dst = append(jsondoc.AppendString(append(dst, ','), key), ':')
-		if !vs.isList {
-			if dst, err = n.graph.appendValue(dst, vs.single); err != nil {
+		if _, isNumber := elementNumber(key); isNumber {
+			if dst, err = n.graph.appendProperty(dst, key, vs); err != nil {
 				return dst, err
 			}
+			dst = append(dst, ',')
 			continue
 		}
-		dst = append(dst, '[')
-		for i, v := range vs.list {
-			if i > 0 {
+		if properties, err = n.graph.appendProperty(append(properties, ','), key, vs); err != nil {
+			return dst, err
+		}
+	}
+	dst = jsondoc.AppendString(append(dst, `"@id":`...), n.ID())
+	dst = appendTexts(append(dst, `,"@type":`...), n.member(codeType))
+	if additional := n.member(codeAdditional); !isAbsent(additional) && (additional.Kind() != jsondoc.Array || additional.First().Exists()) {
+		dst = appendTexts(append(dst, `,"additionalType":`...), additional)
+	}
+	if own := n.member(codeContext); !isAbsent(own) {
+		dst = appendContext(append(dst, `,"@context":`...), own)
+	}
+	return append(append(dst, properties...), '}'), nil
+}
+
+func (g *Graph) appendProperty(dst []byte, key string, vs values) (_ []byte, err error) {
+	dst = append(jsondoc.AppendString(dst, key), ':')
+	if !vs.isList {
+		return g.appendValue(dst, vs.single)
+	}
+	dst = append(dst, '[')
+	for i, v := range vs.list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if dst, err = g.appendValue(dst, v); err != nil {
+			return dst, err
+		}
+	}
+	return append(dst, ']'), nil
+}
+
+// appendContext appends a context: without what has no meaning in it, and a list of one without its brackets.
+func appendContext(dst []byte, v jsondoc.Value) []byte {
+	switch v.Kind() {
+	case jsondoc.Array:
+		var list [][]byte
+		for _, element := range v.Elements() {
+			list = append(list, appendContext(nil, element))
+		}
+		switch len(list) {
+		case 0:
+			return append(dst, "{}"...)
+		case 1:
+			return append(dst, list[0]...)
+		}
+		dst = append(append(dst, '['), bytes.Join(list, []byte{','})...)
+		return append(dst, ']')
+	case jsondoc.Object:
+		dst = append(dst, '{')
+		first := true
+		for _, m := range inOrder(v.UniqueMembers()) {
+			if m.Name == "@id" || m.Name == "@type" {
+				continue
+			}
+			if !first {
 				dst = append(dst, ',')
 			}
-			if dst, err = n.graph.appendValue(dst, v); err != nil {
-				return dst, err
-			}
+			first = false
+			dst = m.Value.AppendCompact(append(jsondoc.AppendString(dst, m.Name), ':'))
 		}
-		dst = append(dst, ']')
+		return append(dst, '}')
+	default:
+		if b, _ := builtinContext(v.Text()); b == context12 {
+			return append(dst, `"https://w3id.org/ro/crate/1.2/context"`...)
+		}
+		return v.AppendCompact(dst)
 	}
-	return append(dst, '}'), nil
 }
 
 // appendTexts appends a text or an array of texts, an array of one as a text.
@@ -120,8 +172,8 @@ func (g *Graph) appendObject(dst []byte, v jsondoc.Value) (_ []byte, err error) 
 	}
 	dst = append(dst, '{')
 	first := true
-	for _, m := range v.UniqueMembers() {
-		if m.Value.Kind() == jsondoc.Null {
+	for _, m := range inOrder(v.UniqueMembers()) {
+		if m.Value.Kind() == jsondoc.Null || isHidden(m.Name) {
 			continue
 		}
 		if !first {
@@ -134,6 +186,44 @@ func (g *Graph) appendObject(dst []byte, v jsondoc.Value) (_ []byte, err error) 
 		}
 	}
 	return append(dst, '}'), nil
+}
+
+// isHidden says whether a key is one that the reference library keeps for its own use, so that it gets
+// lost.
+func isHidden(key string) bool {
+	return len(key) == len("properties") && strings.EqualFold(key, "properties")
+}
+
+// inOrder puts members in the order of ECMAScript, whose objects begin with the keys that are numbers of
+// array elements.
+func inOrder(members []jsondoc.Member) []jsondoc.Member {
+	isNumbered := func(m jsondoc.Member) bool { _, ok := elementNumber(m.Name); return ok }
+	if slices.ContainsFunc(members, isNumbered) {
+		slices.SortStableFunc(members, func(a, b jsondoc.Member) int {
+			first, isFirst := elementNumber(a.Name)
+			second, isSecond := elementNumber(b.Name)
+			switch {
+			case isFirst && isSecond:
+				return cmp.Compare(first, second)
+			case isFirst:
+				return -1
+			case isSecond:
+				return 1
+			}
+			return 0
+		})
+	}
+	return members
+}
+
+// elementNumber gives the number of an array element that a key stands for in ECMAScript, if it does.
+func elementNumber(key string) (uint64, bool) {
+	if key == "" || key[0] < '0' || key[0] > '9' || len(key) > 1 && key[0] == '0' {
+		return 0, false
+	}
+	const most = 1<<32 - 2
+	n, err := strconv.ParseUint(key, 10, 32)
+	return n, err == nil && n <= most
 }
 
 func appendValueObject(dst []byte, s shape) ([]byte, error) {

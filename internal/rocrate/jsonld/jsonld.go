@@ -23,6 +23,8 @@ const (
 	CodeDocument = "crate-document" // not an object with a graph
 	CodeEntity   = "crate-entity"   // an entry of the graph that is no entity
 	CodeContext  = "crate-context"  // a context that cannot be read
+	CodeKey      = "crate-key"      // a key that cannot be a property
+	CodeMerge    = "crate-merge"    // entities of one @id that cannot be merged
 )
 
 // Document is a crate that was parsed, with the places of its entities, which are not in its index.
@@ -55,8 +57,8 @@ type Graph struct {
 	doc        *jsondoc.Doc
 	report     Reporter
 	vocabulary *Vocabulary
-	contexts   map[string]*Vocabulary // of entities with a context of their own, by its text
-	entries    entries                // entities by number
+	contexts   map[scope]*Vocabulary // of entities with a context of their own
+	entries    entries               // entities by number
 	index      index
 	slab       slab
 	recent     [maxRecent]*entity // entities looked at lately, by the end of their number
@@ -64,6 +66,7 @@ type Graph struct {
 	work       int                 // bytes of entities that were looked at
 	merged     map[uint32]*merged  // entities given twice, by number
 	flattened  map[uint32]struct{} // inline nodes that merging has made entries, by offset
+	broken     bool                // whether merging has failed
 }
 
 // maxContexts and maxRecent bound how many contexts of entities, and how many entities,
@@ -102,6 +105,7 @@ func Read(doc *Document, report Reporter) *Graph {
 		report(CodeDocument, at, "", "the crate has no array @graph")
 		return nil
 	}
+	ok = g.checkNested(root) && ok
 	if !g.add(entries, &doc.entries) || !ok {
 		return nil
 	}
@@ -143,7 +147,7 @@ func (g *Graph) add(graph jsondoc.Value, found *entries) bool {
 		}
 	}
 	addUntil(graph.End())
-	return ok
+	return ok && !g.broken
 }
 
 // check reports what is wrong with an element of the graph, and gives it as an entity if nothing is.

@@ -53,6 +53,7 @@ func TestEntitiesGivenTwiceAreMerged(t *testing.T) {
 		{"single and other single", `"a"`, `"b"`, "b a"},
 		{"single and same single", `"a"`, `"a"`, "a"},
 		{"null and single", `null`, `"b"`, "b"},
+		{"text and number of the same value", `"1.50"`, `1.5`, "1.50"},
 	} {
 		g := read(t, context12, `{"@id":"x","@type":"A","name":`+c.first+`}`, `{"@id":"x","@type":"B","name":`+c.second+`}`)
 		n := entity(t, g, "x")
@@ -103,6 +104,112 @@ func TestContextsDecideWhichKeyCounts(t *testing.T) {
 	n := entity(t, read(t, context12, `{"@id":"x","@type":"A","@context":{"label":"http://schema.org/name"},"name":"term","label":"alias"}`), "x")
 	if got, _ := n.Text(jsonld.Name); got != "alias" {
 		t.Errorf("own context: %q, want alias", got)
+	}
+}
+
+// Whether a node counts in a property of another is asked under the context of that other as well; its texts are read
+// without.
+func TestNodesAreSeenUnderTheContextOfTheirParents(t *testing.T) {
+	t.Parallel()
+	g := read(t, context12,
+		`{"@id":"x","@type":"A","@context":{"label":"http://schema.org/name","Sample":"http://schema.org/Person"},"about":{"@id":"y"}}`,
+		`{"@id":"y","@type":"Sample","name":"term"}`, `{"@id":"z","@type":"A","about":{"@id":"y"}}`)
+	x, y := entity(t, g, "x"), entity(t, g, "y")
+	if seen := y.In(x); seen.Has(jsonld.Name) || !seen.Is(jsonld.Person) {
+		t.Error("the context of the parent does not count")
+	}
+	if seen := y.In(entity(t, g, "z")); !seen.Has(jsonld.Name) || seen.Is(jsonld.Person) || !y.Has(jsonld.Name) {
+		t.Error("the context of the parent counts elsewhere")
+	}
+}
+
+// problems gives what is wrong with a graph.
+func problems(tb testing.TB, entities ...string) (list []string) {
+	tb.Helper()
+	d, err := jsonld.Parse([]byte(`{"@context":` + context12 + `,"@graph":[` + strings.Join(entities, ",") + `]}`))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	g := jsonld.Read(d, func(code string, at jsondoc.Value, entity, _ string) {
+		list = append(list, code+" "+at.Pointer()+" "+entity)
+	})
+	if (g == nil) != (len(list) > 0) {
+		tb.Errorf("a graph: %v, problems: %q", g != nil, list)
+	}
+	return list
+}
+
+// A context that defines a term by no text is refused however deep it stands, and so is the key Id; other unknown
+// contexts of nested objects only keep these from being nodes.
+func TestNestedObjectsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{
+		`{"@context":{"x":null}}`:                                "crate-context /@graph/0/p/@context/x ",
+		`[{"a":{"@id":"n","@type":"T","@context":{"x":5}}}]`:     "crate-context /@graph/0/p/0/a/@context/x n",
+		`{"@id":"n","@context":{"x":true}}`:                      "crate-context /@graph/0/p/@context/x n",
+		`{"@context":{"a":"b:cd","b":"nowhere"}}`:                "crate-context /@graph/0/p/@context/b ",
+		`{"@context":["unknown",{"x":null}]}`:                    "",
+		`{"@context":[{"x":null}]}`:                              "crate-context /@graph/0/p/@context/0/x ",
+		`{"@context":null,"a":{"@context":"unknown"}}`:           "",
+		`{"@value":"v","@context":{"x":null}}`:                   "",
+		`{"@value":true,"@context":{"x":null}}`:                  "crate-context /@graph/0/p/@context/x ",
+		`{"@id":"n","Id":"m"}`:                                   "crate-key /@graph/0/p/Id n",
+		`{"a":[{"Id":[]}]}`:                                      "crate-key /@graph/0/p/a/0/Id ",
+		`{"Id":null,"id":1,"ID":2}`:                              "",
+		`{"@type":"T","@context":{"@id":1,"@type":2,"x":"y"}}`:   "",
+		`{"@id":"n","@type":{"@context":{"x":1}},"@context":[]}`: "",
+	} {
+		got := strings.Join(problems(t, `{"@id":"e","@type":"A","p":`+value+`}`), "; ")
+		if got != want {
+			t.Errorf("%s: %q, want %q", value, got, want)
+		}
+	}
+	if got := problems(t, `{"@id":"e","@type":"A","Id":"x"}`); !slices.Equal(got, []string{"crate-key /@graph/0/Id e"}) {
+		t.Errorf("in an entity: %q", got)
+	}
+}
+
+// A number that is no integer cannot be merged with something that is no number.
+func TestNumbersThatCannotBeMerged(t *testing.T) {
+	t.Parallel()
+	const refused = "crate-merge /@graph/1/v e"
+	for _, c := range []struct{ have, added, want string }{
+		{`"x"`, `1.5`, refused},
+		{`true`, `1.5`, refused},
+		{`{"@id":"y"}`, `1e300`, refused},
+		{`[1.5,"x"]`, `1.5`, refused},
+		{`"x"`, `[2,1.5]`, "crate-merge /@graph/1/v/1 e"},
+		{`{"@value":"x"}`, `{"@value":1.5}`, refused},
+		{`1.5`, `"x"`, ""},
+		{`"x"`, `2`, ""},
+		{`["x"]`, `[1.5]`, ""},
+		{`".15e1"`, `1.5`, ""},
+		{`null`, `1.5`, ""},
+	} {
+		got := strings.Join(problems(t, `{"@id":"e","@type":"A","v":`+c.have+`}`, `{"@id":"e","@type":"A","v":`+c.added+`}`), "; ")
+		if got != c.want {
+			t.Errorf("%s and %s: %q, want %q", c.have, c.added, got, c.want)
+		}
+	}
+}
+
+// Keys that are numbers come first, keys that the library keeps for itself get lost, and contexts are told in
+// short.
+func TestKeysOfNodesAsJSON(t *testing.T) {
+	t.Parallel()
+	for members, want := range map[string]string{
+		`"b":"1","10":"2","9":"3","01":"4"`:                             `{"9":"3","10":"2","@id":"#o","@type":"A","b":"1","01":"4"}`,
+		`"p":{"b":1,"7":2}`:                                             `{"@id":"#o","@type":"A","p":{"7":2,"b":1}}`,
+		`"properties":1,"Properties":2,"p":{"properties":3}`:            `{"@id":"#o","@type":"A","p":{}}`,
+		`"id":1,"init@1":2,"init_":3,"schemaType":4`:                    `{"@id":"#o","@type":"A"}`,
+		`"@context":[{"@id":"a","x":"y"}],"c":1`:                        `{"@id":"#o","@type":"A","@context":{"x":"y"},"c":1}`,
+		`"@context":[]`:                                                 `{"@id":"#o","@type":"A","@context":{}}`,
+		`"@context":["https://w3id.org/ro/crate/1.2-DRAFT/context",{}]`: `{"@id":"#o","@type":"A","@context":["https://w3id.org/ro/crate/1.2/context",{}]}`,
+	} {
+		got, err := entity(t, read(t, context12, `{"@id":"#o","@type":"A",`+members+`}`), "#o").AppendJSON(nil)
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %s (%v), want %s", members, got, err, want)
+		}
 	}
 }
 

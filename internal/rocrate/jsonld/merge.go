@@ -59,18 +59,28 @@ func (g *Graph) merge(number uint32, more *entity) {
 			}
 			m.add(key, vs)
 		case m.values[i].isSingle():
-			m.values[i] = g.mergeSingle(m.values[i], vs)
+			m.values[i] = g.mergeSingle(more, m.values[i], vs)
 		default:
-			g.mergeList(m, i, vs)
+			g.mergeList(more, m, i, vs)
 		}
 	}
 }
 
-// mergeSingle adds values to a single value.
-func (g *Graph) mergeSingle(have, more values) values {
-	is := identity(have.single)
+// isSame says whether a value of an entity that is merged is taken for one that is there already.
+func (g *Graph) isSame(e *entity, added, have jsondoc.Value) bool {
+	equal, comparable := same(added, have)
+	if !comparable {
+		g.broken = true
+		g.report(CodeMerge, added, Node{e}.ID(), "an entity that is given twice has the number "+quote(string(added.Raw()))+
+			" where it also has something that is no number")
+	}
+	return equal
+}
+
+// mergeSingle adds values of an entity to a single value.
+func (g *Graph) mergeSingle(e *entity, have, more values) values {
 	if more.isSingle() {
-		if identity(more.single) == is {
+		if g.isSame(e, more.single, have.single) {
 			return have
 		}
 		g.flatten(more.single)
@@ -78,7 +88,7 @@ func (g *Graph) mergeSingle(have, more values) values {
 	}
 	list, contained := slices.Collect(more.all()), false
 	for _, v := range list {
-		if identity(v) == is {
+		if g.isSame(e, v, have.single) {
 			contained = true
 			g.flatten(v)
 		}
@@ -89,9 +99,18 @@ func (g *Graph) mergeSingle(have, more values) values {
 	return values{list: append(list, have.single), isList: true}
 }
 
-// mergeList appends values that the list with number i does not have yet. Joining two arrays
+// mergeList appends values of an entity that the list with number i does not have yet. Joining two arrays
 // also removes what the first has twice.
-func (g *Graph) mergeList(m *merged, i int, more values) {
+func (g *Graph) mergeList(e *entity, m *merged, i int, more values) {
+	if more.isSingle() && isDecimal(more.single) {
+		contained := false
+		for v := range m.values[i].all() { // all of them: one that cannot be compared is an error
+			contained = g.isSame(e, more.single, v) || contained
+		}
+		if contained {
+			return
+		}
+	}
 	seen := m.seen[i]
 	if seen == nil {
 		seen = map[string]struct{}{}

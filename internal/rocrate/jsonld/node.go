@@ -2,6 +2,7 @@ package jsonld
 
 import (
 	"iter"
+	"strings"
 
 	"github.com/fairagro/middleware-api/internal/rocrate/jsondoc"
 )
@@ -282,7 +283,8 @@ func (n Node) OnlyHas(p Property) bool {
 	return true
 }
 
-// keys goes through the keys of properties that are not null.
+// keys goes through the keys of properties that are not null, in the order and without the few that the reference
+// library does not show.
 func (n Node) keys() iter.Seq2[string, values] {
 	return func(yield func(string, values) bool) {
 		if n.merged != nil {
@@ -293,9 +295,12 @@ func (n Node) keys() iter.Seq2[string, values] {
 			}
 			return
 		}
-		for _, m := range n.object.UniqueMembers() {
+		for _, m := range inOrder(n.object.UniqueMembers()) {
 			switch m.Name {
-			case "@id", "@type", "@context":
+			case "@id", "@type", "@context", "id":
+				continue
+			}
+			if isHidden(m.Name) || strings.HasPrefix(m.Name, "init@") {
 				continue
 			}
 			if m.Value.Kind() != jsondoc.Null && !yield(m.Name, values{single: m.Value}) {
@@ -303,6 +308,19 @@ func (n Node) keys() iter.Seq2[string, values] {
 			}
 		}
 	}
+}
+
+// In gives n as it looks from a node that has it in a property: the own context of that node comes between
+// the own one of n and that of the document. The reference library looks so when it asks whether
+// n is what the property is about, and not when it reads n.
+func (n Node) In(parent Node) Node {
+	if parent.vocabulary == parent.graph.vocabulary {
+		return n
+	}
+	e := *n.entity
+	e.members, e.typed, e.types, e.memo = nil, false, 0, nil
+	e.under(n.graph.vocabularyWithin(parent.vocabulary, n.member(codeContext)))
+	return Node{&e}
 }
 
 // Exists says whether n is a node.

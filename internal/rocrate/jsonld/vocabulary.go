@@ -62,23 +62,33 @@ func (v *Vocabulary) isKey(key string, p Property) bool {
 	return ok && iri == p.iri()
 }
 
-// vocabularyUnder gives the vocabulary of an entity with a context of its own, which comes before
-// that of the document.
-func (g *Graph) vocabularyUnder(own jsondoc.Value) *Vocabulary {
-	if v, ok := g.contexts[string(own.Raw())]; ok {
+// scope is a context of an entity's own, by its text, within others.
+type scope struct {
+	within *Vocabulary
+	own    string
+}
+
+// vocabularyWithin gives the vocabulary of an entity with a context of its own, which comes before
+// others.
+func (g *Graph) vocabularyWithin(within *Vocabulary, own jsondoc.Value) *Vocabulary {
+	if isAbsent(own) {
+		return within
+	}
+	key := scope{within, string(own.Raw())}
+	if v, ok := g.contexts[key]; ok {
 		return v
 	}
 	c, err := readContext(own)
 	if err != nil { // reported before, or the object is no node
-		return g.vocabulary
+		return within
 	}
-	v := newVocabulary(&context{list: []*context{c, g.vocabulary.context}})
+	v := newVocabulary(&context{list: []*context{c, within.context}})
 	if len(g.contexts) >= maxContexts {
 		clear(g.contexts)
 	}
 	if g.contexts == nil {
-		g.contexts = map[string]*Vocabulary{}
+		g.contexts = map[scope]*Vocabulary{}
 	}
-	g.contexts[string(own.Raw())] = v
+	g.contexts[key] = v
 	return v
 }
