@@ -65,10 +65,25 @@ type CWLType struct {
 	Symbols []string   // of an enum
 	Fields  []CWLField // of a record
 	Members []CWLType  // of a union
+	Notes   []CWLNote  // of a File, Directory, array, enum or record
 }
 
 // CWLField is a field of a record.
 type CWLField struct {
-	Name string
-	Type CWLType
+	Name  string
+	Type  CWLType
+	Notes []CWLNote
+}
+
+// CWLNote is something that is said about a type and does not change it: a label, a name, a format.
+type CWLNote struct {
+	Key   string
+	Value CWLValue
+}
+
+// CWLValue is what a note says: a text, a list or a mapping.
+type CWLValue struct {
+	Text   string
+	List   []CWLValue // nil unless it is a list
+	Fields []CWLNote  // nil unless it is a mapping
 }

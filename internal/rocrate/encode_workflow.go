@@ -124,15 +124,15 @@ func cwlText(t arc.CWLType) string {
 		if simple := cwlText(*t.Items); !strings.ContainsAny(simple, "{[?") || strings.HasSuffix(simple, "[]") {
 			return simple + "[]"
 		}
-		return "{type: array, items: " + cwlText(*t.Items) + "}"
+		return "{type: array, items: " + cwlText(*t.Items) + notesText(t.Notes) + "}"
 	case arc.CWLEnum:
-		return "{type: enum, symbols: [" + strings.Join(t.Symbols, ", ") + "]}"
+		return "{type: enum, symbols: [" + strings.Join(t.Symbols, ", ") + "]" + notesText(t.Notes) + "}"
 	case arc.CWLRecord:
 		fields := make([]string, len(t.Fields))
 		for i, f := range t.Fields {
-			fields[i] = "{name: " + f.Name + ", type: " + cwlText(f.Type) + "}"
+			fields[i] = "{name: " + f.Name + ", type: " + cwlText(f.Type) + notesText(f.Notes) + "}"
 		}
-		return "{type: record, fields: [" + strings.Join(fields, ", ") + "]}"
+		return "{type: record, fields: [" + strings.Join(fields, ", ") + "]" + notesText(t.Notes) + "}"
 	case arc.CWLUnion:
 		if len(t.Members) == 2 && t.Members[0].Kind == arc.CWLNull {
 			if inner := cwlText(t.Members[1]); !strings.ContainsAny(inner, "{?") && !strings.HasPrefix(inner, "[") {
@@ -147,6 +147,33 @@ func cwlText(t arc.CWLType) string {
 			}
 		}
 		return "[" + strings.Join(members, ", ") + "]"
+	case arc.CWLFile, arc.CWLDirectory:
+		if len(t.Notes) > 0 {
+			return "{type: " + string(t.Kind) + notesText(t.Notes) + "}"
+		}
 	}
 	return string(t.Kind)
+}
+
+// notesText gives what is said about a type, to stand behind its fields.
+func notesText(list []arc.CWLNote) string {
+	var b strings.Builder
+	for _, n := range list {
+		b.WriteString(", " + n.Key + ": " + valueText(n.Value))
+	}
+	return b.String()
+}
+
+func valueText(v arc.CWLValue) string {
+	switch {
+	case v.List != nil:
+		items := make([]string, len(v.List))
+		for i, item := range v.List {
+			items[i] = valueText(item)
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	case v.Fields != nil:
+		return "{" + strings.TrimPrefix(notesText(v.Fields), ", ") + "}"
+	}
+	return strconv.Quote(v.Text)
 }

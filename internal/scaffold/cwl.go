@@ -114,6 +114,10 @@ func cwlType(t arc.CWLType) yaml {
 		return yamlList(collect(t.Members, cwlType))
 	case arc.CWLRecord, arc.CWLEnum:
 		return schema(t)
+	case arc.CWLFile, arc.CWLDirectory:
+		if len(t.Notes) > 0 {
+			return append(yamlMap{{"type", yamlText(t.Kind)}}, notes(t.Notes)...)
+		}
 	case arc.CWLArray:
 		if s, ok := brackets(t); ok {
 			return yamlText(s)
@@ -125,16 +129,31 @@ func cwlType(t arc.CWLType) yaml {
 
 // schema gives an array, a record or an enumeration as a mapping.
 func schema(t arc.CWLType) yaml {
-	pairs := yamlMap{{"type", yamlText(t.Kind)}}
+	of := yamlPair{"fields", yamlMap(collect(t.Fields, func(f arc.CWLField) yamlPair {
+		return yamlPair{f.Name, append(yamlMap{{"type", cwlType(f.Type)}}, notes(f.Notes)...)}
+	}))}
 	switch t.Kind {
 	case arc.CWLArray:
-		return append(pairs, yamlPair{"items", cwlType(*t.Items)})
+		of = yamlPair{"items", cwlType(*t.Items)}
 	case arc.CWLEnum:
-		return append(pairs, yamlPair{"symbols", yamlList(collect(t.Symbols, func(s string) yaml { return yamlText(s) }))})
+		of = yamlPair{"symbols", yamlList(collect(t.Symbols, func(s string) yaml { return yamlText(s) }))}
 	}
-	return append(pairs, yamlPair{"fields", yamlMap(collect(t.Fields, func(f arc.CWLField) yamlPair {
-		return yamlPair{f.Name, yamlMap{{"type", cwlType(f.Type)}}}
-	}))})
+	return append(yamlMap{{"type", yamlText(t.Kind)}, of}, notes(t.Notes)...)
+}
+
+// notes gives what is said about a type.
+func notes(list []arc.CWLNote) yamlMap {
+	return collect(list, func(n arc.CWLNote) yamlPair { return yamlPair{n.Key, noteValue(n.Value)} })
+}
+
+func noteValue(v arc.CWLValue) yaml {
+	switch {
+	case v.List != nil:
+		return yamlList(collect(v.List, noteValue))
+	case v.Fields != nil:
+		return notes(v.Fields)
+	}
+	return yamlText(v.Text)
 }
 
 // brackets gives a type as a word, arrays with brackets: int[][].

@@ -28,6 +28,16 @@ func record(t arc.CWLType) arc.CWLType {
 	return arc.CWLType{Kind: arc.CWLRecord, Fields: []arc.CWLField{{Name: "f", Type: t}}}
 }
 
+// noted gives a type with notes.
+func noted(t arc.CWLType) arc.CWLType {
+	list := arc.CWLValue{List: []arc.CWLValue{{Text: "1"}, {Text: "2"}}}
+	t.Notes = []arc.CWLNote{
+		{Key: "name", Value: arc.CWLValue{Text: "n"}},
+		{Key: "more", Value: arc.CWLValue{Fields: []arc.CWLNote{{Key: "list", Value: list}}}},
+	}
+	return t
+}
+
 func ptr[T any](v T) *T { return &v }
 
 // Sections are separated by empty lines with Windows line ends; a tool without
@@ -65,6 +75,12 @@ func TestTypesOfCWL(t *testing.T) {
 		{enum("a", "b"), "\n    type:\n      type: enum\n      symbols: [a, b]", "\n      type:\n        type: enum\n        symbols: [a, b]"},
 		{record(array(array(kind(arc.CWLInt)))), "\n    type:\n      type: record\n      fields:\n        f:\n          type: int[][]",
 			"\n      type:\n        type: record\n        fields:\n          f:\n            type: int[][]"},
+		{noted(enum("a")), "\n    type:\n      type: enum\n      symbols: [a]\n      name: n\n      more:\n        list: [1, 2]",
+			"\n      type:\n        type: enum\n        symbols: [a]\n        name: n\n        more:\n          list: [1, 2]"},
+		{noted(kind(arc.CWLFile)), "\n    type: File\n    name: n\n    more:\n      list: [1, 2]",
+			"\n      type: File\n      name: n\n      more:\n        list: [1, 2]"},
+		{noted(array(kind(arc.CWLInt))), " int[]", " int[]"},
+		{union(noted(kind(arc.CWLFile)), kind(arc.CWLNull)), " File?", " File?"},
 		{union(kind(arc.CWLNull), array(enum("x"))), "\n    - null\n    -\n      type: array\n      items:\n        type: enum\n        symbols: [x]",
 			"\n      - null\n      -\n        type: array\n        items:\n          type: enum\n          symbols: [x]"},
 	} {
