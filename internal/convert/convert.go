@@ -62,13 +62,24 @@ func problems(document []byte) []rocrate.Finding {
 	_, err := scaffold.Files(inv)
 	var list scaffold.Problems
 	if !errors.As(err, &list) {
-		list = scaffold.Problems{{Code: "folder", Text: err.Error(), Part: inv}}
+		list = scaffold.Problems{{Code: "folder", Text: err.Error(), Parts: []any{inv}}}
 	}
 	found := make([]rocrate.Finding, len(list))
 	for i, p := range list {
-		found[i] = finding(p, origins[p.Part])
+		found[i] = finding(p, origin(p, origins))
 	}
 	return found
+}
+
+// origin gives the place of the most special part of the ARC that a problem is about and that stands somewhere in the
+// crate.
+func origin(p scaffold.Problem, origins map[any]rocrate.Origin) rocrate.Origin {
+	for _, part := range p.Parts {
+		if at, ok := origins[part]; ok {
+			return at
+		}
+	}
+	return rocrate.Origin{}
 }
 
 // finding says a problem with the folder as one with the crate.

@@ -13,16 +13,18 @@ import (
 )
 
 // A crate with many faults of the folder has all of them listed, each with the
-// place in the crate, what is wrong and what to do.
+// place in the crate, what is wrong and what to do. The place is that of the comment, the person, the license or the first
+// process of the table, else that of the part.
 func TestProblemsOfTheFolderAreFoundInTheCrate(t *testing.T) {
 	t.Parallel()
 	graph := []map[string]any{
 		{
 			"@id": "./", "@type": "Dataset", "additionalType": "Investigation", "identifier": "faulty", "name": "n",
 			"license": map[string]any{"@id": "../../license"},
-			"comment": []any{map[string]any{"@id": "#c1"}, map[string]any{"@id": "#c2"}},
+			"comment": []any{map[string]any{"@id": "#c1"}, map[string]any{"@id": "#c2"}}, "dateModified": "2026-01-01",
+			"creator": map[string]any{"@id": "#person"}, "citation": map[string]any{"@id": "#article"},
 			"hasPart": []any{
-				map[string]any{"@id": "studies/a/"}, map[string]any{"@id": "studies/b/"},
+				map[string]any{"@id": "studies/a/"}, map[string]any{"@id": "studies/b/"}, map[string]any{"@id": "studies/e/"},
 				map[string]any{"@id": "assays/c/"}, map[string]any{"@id": "assays/d/"},
 			},
 		},
@@ -36,6 +38,11 @@ func TestProblemsOfTheFolderAreFoundInTheCrate(t *testing.T) {
 		{"@id": "#p", "@type": "LabProcess", "name": "a/b_0", "result": map[string]any{"@id": "#m"}, "object": map[string]any{"@id": "#s"}},
 		{"@id": "#s", "@type": "Sample", "name": "s", "additionalType": "Source"},
 		{"@id": "#m", "@type": "Sample", "name": "m", "additionalType": "Sample"},
+		{"@id": "#person", "@type": "Person", "givenName": "A", "disambiguatingDescription": `Name = "Email"`},
+		{"@id": "#article", "@type": "ScholarlyArticle", "headline": "T", "comment": map[string]any{"@id": "#c3"}},
+		{"@id": "#c3", "@type": "Comment", "name": "DOI"},
+		{"@id": "#c4", "@type": "Comment", "name": "dateModified"},
+		{"@id": "studies/e/", "@type": "Dataset", "additionalType": "Study", "identifier": "e", "comment": map[string]any{"@id": "#c4"}, "dateModified": "x"},
 	}
 	context := []any{
 		"https://w3id.org/ro/crate/1.2/context",
@@ -58,8 +65,8 @@ func TestProblemsOfTheFolderAreFoundInTheCrate(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
-		"/@graph/0 ./ comment", "/@graph/0 ./ path", "/@graph/5 studies/b/ path-taken",
-		"/@graph/6 assays/c/ identifier", "/@graph/7 assays/d/ sheet-name",
+		"/@graph/1 ../../license path", "/@graph/11 #person comment", "/@graph/13 #c3 comment", "/@graph/15 studies/e/ comment",
+		"/@graph/3 #c2 comment", "/@graph/5 studies/b/ path-taken", "/@graph/6 assays/c/ identifier", "/@graph/8 #p sheet-name",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)

@@ -26,8 +26,9 @@ type Origin struct {
 }
 
 // ReadOrigins reads a crate that Read has read, and tells as well where its
-// *arc.Investigation and each *arc.Study, *arc.Assay, *arc.Workflow and *arc.Run of it
-// stands. Only who has a problem with one of them needs to know.
+// *arc.Investigation and each *arc.Study, *arc.Assay, *arc.Workflow, *arc.Run, *arc.Person, *arc.Publication,
+// *arc.Comment and *arc.License of it stands, unless it is only a text there; of an *arc.Table, its first
+// process. Only who has a problem with one of them needs to know.
 func ReadOrigins(doc []byte) (*arc.Investigation, map[any]Origin) {
 	origins := map[any]Origin{}
 	inv, _ := read(doc, origins)
@@ -147,10 +148,20 @@ type reader struct {
 // origin remembers where a part of the ARC stands.
 func origin[T any](r *reader, part *T, n jsonld.Node) *T {
 	if r.origins != nil {
-		r.origins[part] = Origin{Pointer: n.At().Pointer(), Entity: n.ID()}
+		r.origins[part] = originOf(n)
 	}
 	return part
 }
+
+// listed remembers where the parts of a list stand.
+func listed[T any](r *reader, list []T, nodes []jsonld.Node) []T {
+	for i := range list {
+		origin(r, &list[i], nodes[i])
+	}
+	return list
+}
+
+func originOf(n jsonld.Node) Origin { return Origin{Pointer: n.At().Pointer(), Entity: n.ID()} }
 
 // budget bounds what is made of a crate. Entities may be used many times, so that a
 // small crate can stand for a huge ARC.

@@ -199,5 +199,5 @@ func (r *reader) license(root jsonld.Node) *arc.License {
 	if text, ok := r.text(n, jsonld.TextProperty); ok {
 		l.Text = &text
 	}
-	return l
+	return origin(r, l, n)
 }

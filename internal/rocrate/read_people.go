@@ -16,13 +16,14 @@ const (
 // persons reads the creators of something.
 func (r *reader) persons(n jsonld.Node) []arc.Person {
 	var list []arc.Person
-	for _, p := range r.nodes(n, jsonld.Creator, jsonld.Person, jsonld.GivenName) {
+	nodes := r.nodes(n, jsonld.Creator, jsonld.Person, jsonld.GivenName)
+	for _, p := range nodes {
 		if !r.spend(personCost, p) {
 			break
 		}
 		list = append(list, r.person(p))
 	}
-	return list
+	return listed(r, list, nodes)
 }
 
 // orcidForm is the form of an ORCID iD: 0 stands for a digit, X for a digit or X.
@@ -104,11 +105,15 @@ func (r *reader) affiliation(n jsonld.Node) string {
 
 // comments reads the comments of something.
 func (r *reader) comments(n jsonld.Node) []arc.Comment {
-	var list []arc.Comment
-	for _, c := range r.nodes(n, jsonld.CommentProperty, jsonld.Comment, jsonld.Name) {
+	nodes := r.nodes(n, jsonld.CommentProperty, jsonld.Comment, jsonld.Name)
+	if len(nodes) == 0 {
+		return nil
+	}
+	list := make([]arc.Comment, 0, len(nodes)+1) // and one for modifiedComment, so that the others stay where they are
+	for _, c := range nodes {
 		list = append(list, arc.Comment{Name: r.required(c, jsonld.Name), Value: r.optional(c, jsonld.TextProperty)})
 	}
-	return list
+	return listed(r, list, nodes)
 }
 
 // modifiedComment is the comment that keeps the date of the last change.
@@ -157,13 +162,14 @@ const (
 // publications reads the citations of something.
 func (r *reader) publications(n jsonld.Node) []arc.Publication {
 	var list []arc.Publication
-	for _, p := range r.nodes(n, jsonld.Citation, jsonld.ScholarlyArticle, jsonld.Headline) {
+	nodes := r.nodes(n, jsonld.Citation, jsonld.ScholarlyArticle, jsonld.Headline)
+	for _, p := range nodes {
 		if !r.spend(personCost, p) {
 			break
 		}
 		list = append(list, r.publication(p))
 	}
-	return list
+	return listed(r, list, nodes)
 }
 
 func (r *reader) publication(n jsonld.Node) arc.Publication {

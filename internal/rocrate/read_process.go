@@ -36,6 +36,7 @@ const cellCost = 16
 func (r *reader) tables(processes iter.Seq[jsonld.Node]) []*arc.Table {
 	var (
 		builders []*arc.TableBuilder
+		first    []Origin // of each of them, if somebody wants to know
 		byName   = map[string]*arc.TableBuilder{}
 		last     string // the name of b
 		b        *arc.TableBuilder
@@ -50,6 +51,9 @@ func (r *reader) tables(processes iter.Seq[jsonld.Node]) []*arc.Table {
 				known = arc.NewTableBuilder(name)
 				byName[name] = known
 				builders = append(builders, known)
+				if r.origins != nil {
+					first = append(first, originOf(p))
+				}
 			}
 			b, last = known, name
 		}
@@ -61,6 +65,9 @@ func (r *reader) tables(processes iter.Seq[jsonld.Node]) []*arc.Table {
 	tables := make([]*arc.Table, len(builders))
 	for i, b := range builders {
 		tables[i] = b.Table()
+	}
+	for i, at := range first {
+		r.origins[tables[i]] = at
 	}
 	return tables
 }

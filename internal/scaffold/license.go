@@ -31,7 +31,7 @@ func (p *plan) license(l *arc.License) {
 		name, why := safePath(l.ID)
 		if why != "" {
 			p.problem(Problem{
-				Code: "path", Path: quote(l.ID),
+				Code: "path", Path: quote(l.ID), Parts: []any{l},
 				Text:   "the license " + quote(l.ID) + " names a file that " + why,
 				Remedy: "give the license the id " + defaultLicenseID + ", or the name of a file in the ARC",
 			})

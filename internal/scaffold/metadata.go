@@ -83,20 +83,21 @@ func (m *metadata) addComments(objects ...[]arc.Comment) {
 }
 
 // checkComments reports comments that the sheet cannot hold: two of one name on
-// one object, and those named like a row of the section.
-func checkComments[T any](p *plan, path, entity, prefix string, fields []field[T], comments []arc.Comment) {
+// one object, and those named like a row of the section. Of is the object unless that is the part of the ARC.
+func checkComments[T any](p *plan, path, entity, prefix string, fields []field[T], comments []arc.Comment, of ...any) {
 	seen := make(map[string]bool, len(comments))
-	for _, c := range comments {
+	for i, c := range comments {
+		parts := append([]any{&comments[i]}, of...)
 		switch {
 		case seen[c.Name]:
 			p.problem(Problem{
-				Code: "comment", Path: path,
+				Code: "comment", Path: path, Parts: parts,
 				Text:   entity + " has two comments named " + quote(c.Name),
 				Remedy: "give the comments of an object distinct names",
 			})
 		case isLabel(prefix, fields, c.Name):
 			p.problem(Problem{
-				Code: "comment", Path: path,
+				Code: "comment", Path: path, Parts: parts,
 				Text:   entity + " has a comment named " + quote(c.Name) + ", like a row of its metadata sheet",
 				Remedy: "rename the comment",
 			})

@@ -36,7 +36,7 @@ func (m *metadata) addPersons(prefix string, persons []arc.Person) {
 func checkPersons(p *plan, path, entity string, persons []arc.Person) {
 	for i, person := range persons {
 		who := "person " + strconv.Itoa(i+1) + " (" + person.FirstName + " " + person.LastName + ") of " + entity
-		checkComments(p, path, who, "", personFields(), personComments(person))
+		checkComments(p, path, who, "", personFields(), personComments(person), &persons[i])
 	}
 }
 
@@ -57,7 +57,7 @@ func (m *metadata) addPublications(prefix string, publications []arc.Publication
 func checkPublications(p *plan, path, entity string, publications []arc.Publication) {
 	for i, publication := range publications {
 		which := "publication " + strconv.Itoa(i+1) + " (" + quote(publication.Title) + ") of " + entity
-		checkComments(p, path, which, "", publicationFields(), publication.Comments)
+		checkComments(p, path, which, "", publicationFields(), publication.Comments, &publications[i])
 	}
 }
 

@@ -8,10 +8,13 @@ import (
 )
 
 // Problem is a reason why an ARC cannot be laid out as a folder.
+//
+// Its parts go from the most special to the most general. The last is *arc.Investigation, *arc.Study, *arc.Assay,
+// *arc.Workflow or *arc.Run; before may come *arc.Table, *arc.License, *arc.Person, *arc.Publication and *arc.Comment.
 type Problem struct {
 	Code   string // stable: path-taken, path, identifier, comment, sheet-name, too-large, more
 	Path   string // the file or folder that cannot be made
-	Part   any    // what of the ARC it is about: *arc.Investigation, *arc.Study, *arc.Assay, *arc.Workflow or *arc.Run
+	Parts  []any  // what of the ARC it is about, see below, never empty
 	Text   string // what is wrong, a clause without full stop
 	Remedy string // what the sender can do about it
 }
@@ -33,13 +36,13 @@ func (ps Problems) Error() string {
 const maxProblems = 1000
 
 func (p *plan) problem(problem Problem) {
-	problem.Part = p.part
+	problem.Parts = append(problem.Parts, p.part)
 	switch n := len(p.problems); {
 	case n < maxProblems:
 		p.problems = append(p.problems, problem)
 	case n == maxProblems:
 		p.problems = append(p.problems, Problem{
-			Code: "more", Path: problem.Path, Part: problem.Part,
+			Code: "more", Path: problem.Path, Parts: []any{p.part},
 			Text:   fmt.Sprintf("there are more than %d problems, the rest is not listed", maxProblems),
 			Remedy: "mend those that are listed and try again",
 		})

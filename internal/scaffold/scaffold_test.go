@@ -81,7 +81,7 @@ func problems(tb testing.TB, inv *arc.Investigation) scaffold.Problems {
 		tb.Fatalf("got %d files and error %v, want problems", len(files), err)
 	}
 	for _, p := range found {
-		if p.Code == "" || p.Path == "" || p.Part == nil || p.Text == "" || p.Remedy == "" {
+		if p.Code == "" || p.Path == "" || len(p.Parts) == 0 || p.Text == "" || p.Remedy == "" {
 			tb.Errorf("incomplete problem %+v", p)
 		}
 	}

@@ -221,7 +221,7 @@ func (p *plan) checkTables(path, entity, metadataSheet string, tables []*arc.Tab
 	for _, t := range tables {
 		what := "the table " + quote(t.Name) + " of " + entity
 		problem := func(code, text, remedy string) {
-			p.problem(Problem{Code: code, Path: path, Text: what + " " + text, Remedy: remedy})
+			p.problem(Problem{Code: code, Path: path, Parts: []any{t}, Text: what + " " + text, Remedy: remedy})
 		}
 		switch {
 		case taken[t.Name]:
