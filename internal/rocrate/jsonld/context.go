@@ -2,7 +2,9 @@ package jsonld
 
 import (
 	"net/url"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fairagro/middleware-api/internal/rocrate/jsondoc"
 )
@@ -110,7 +112,11 @@ func (c *context) define(term, iri string, expansions int) bool {
 func cutCompact(iri string) (prefix, rest string, ok bool) {
 	iri = strings.TrimSpace(iri)
 	for i := len(iri) - 1; i >= 0; i-- {
-		if iri[i] == ':' && i+2 < len(iri) && iri[i+1] != '/' && iri[i+2] != '/' {
+		if iri[i] != ':' {
+			continue
+		}
+		first, size := utf8.DecodeRuneInString(iri[i+1:])
+		if second := iri[i+1+size:]; second != "" && first != '/' && second[0] != '/' {
 			return iri[:i], iri[i+1:], true
 		}
 	}
@@ -127,8 +133,8 @@ func combine(base, relative string) (string, bool) {
 		return "", false
 	}
 	r, err := url.Parse(relative)
-	if err != nil {
-		return "", false
+	if err != nil || b.Opaque != "" && !r.IsAbs() && !strings.HasPrefix(relative, "#") {
+		return "", false // nothing is relative to an address without slashes
 	}
 	return b.ResolveReference(r).String(), true
 }
@@ -215,6 +221,16 @@ func (c *context) find(r *resolution, term string) (string, bool) {
 		r.failed = true
 	}
 	return iri, ok
+}
+
+// mayFail says whether a term may expand to something that is no address.
+func (c *context) mayFail() bool {
+	for _, definition := range c.definitions {
+		if !strings.HasPrefix(definition, "http://") && !strings.HasPrefix(definition, "https://") {
+			return true
+		}
+	}
+	return slices.ContainsFunc(c.list, (*context).mayFail)
 }
 
 // quote shows a text in a message, shortened.

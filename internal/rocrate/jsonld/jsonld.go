@@ -109,6 +109,7 @@ func Read(doc *Document, report Reporter) *Graph {
 	if !g.add(entries, &doc.entries) || !ok {
 		return nil
 	}
+	g.checkTypes(root)
 	return g
 }
 

@@ -94,6 +94,7 @@ func TestContextsDecideWhichKeyCounts(t *testing.T) {
 		{`{"schema":"http://schema.org/","label":"schema:name"}`, `"label":"alias"`, "alias"},
 		{`{"label":"schema:name","schema":"http://schema.org/"}`, `"label":"alias"`, "alias"},
 		{`null`, `"name":"term"`, ""},
+		{`{"x":"http://schema.org/","name":"x:ä","label":"http://schema.org/name"}`, `"name":"no compact IRI","label":"alias"`, "alias"},
 		{`[[],[` + context12 + `]]`, `"schema:name":"compact"`, ""},
 	} {
 		n := entity(t, read(t, c.context, `{"@id":"x","@type":"A",`+c.keys+`}`), "x")
@@ -166,6 +167,50 @@ func TestNestedObjectsThatAreRefused(t *testing.T) {
 	}
 	if got := problems(t, `{"@id":"e","@type":"A","Id":"x"}`); !slices.Equal(got, []string{"crate-key /@graph/0/Id e"}) {
 		t.Errorf("in an entity: %q", got)
+	}
+}
+
+// A type that a context expands by something that is no address is refused, also of an entity that nobody looks at.
+func TestTypesThatBreakContexts(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ context, entity, want string }{
+		{`{"T":"ex:thing"}`, `{"@id":"e","@type":"T"}`, "crate-context /@graph/0/@type e"},
+		{`{"T":"ex:thing"}`, `{"@id":"e","@type":["S","U"]}`, ""},
+		{`[{"Dataset":"urn:x:yz"},` + context12 + `]`, `{"@id":"e","@type":"Dataset"}`, "crate-context /@graph/0/@type e"},
+		{`{"T":"ex:thing","ex":"mailto:a"}`, `{"@id":"e","@type":"T"}`, "crate-context /@context/ex "},
+		{`{"T":"x"}`, `{"@id":"e","@type":"T"}`, ""},
+		{`{}`, `{"@id":"e","@type":"T","@context":{"T":"ex:thing"}}`, "crate-context /@graph/0/@type e"},
+	} {
+		d, err := jsonld.Parse([]byte(`{"@context":` + c.context + `,"@graph":[` + c.entity + `]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		jsonld.Read(d, func(code string, at jsondoc.Value, entity, _ string) {
+			got = append(got, code+" "+at.Pointer()+" "+entity)
+		})
+		if strings.Join(got, "; ") != c.want {
+			t.Errorf("%s %s: %q, want %q", c.context, c.entity, got, c.want)
+		}
+	}
+}
+
+// Entities with contexts of their own are merged by what their keys stand for.
+func TestMergingUnderOwnContexts(t *testing.T) {
+	t.Parallel()
+	const own = `"@context":{"label":"http://schema.org/name"},`
+	for _, c := range []struct{ first, second, want string }{
+		{`"name":"a"`, own + `"label":"b"`, "b"},
+		{`"http://schema.org/name":"a"`, own + `"label":"b"`, "b a"},
+		{own + `"label":"a"`, own + `"label":"b"`, "b a"},
+		{own + `"label":"a"`, `"http://schema.org/name":"b"`, "b a"},
+		{own + `"label":"a"`, `"label":"b"`, "b a"},
+		{own + `"":"a"`, `"http://schema.org/name":"b"`, "b"},
+	} {
+		n := entity(t, read(t, context12, `{"@id":"x","@type":"A",`+c.first+`}`, `{"@id":"x","@type":"A",`+c.second+`}`), "x")
+		if got := strings.Join(slices.Collect(n.Texts(jsonld.Name)), " "); got != c.want {
+			t.Errorf("%s and %s: %q, want %q", c.first, c.second, got, c.want)
+		}
 	}
 }
 

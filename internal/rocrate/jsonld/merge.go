@@ -14,9 +14,26 @@ type merged struct {
 	values []values
 	seen   []map[string]struct{} // identities of the values of lists, nil until needed
 	byKey  map[string]int
+	own    *context // of the first
 }
 
-func newMerged() *merged { return &merged{byKey: map[string]int{}} }
+// find gives the number of a key. One that an own context has another name for is moved to that name.
+func (m *merged) find(key string) (int, bool) {
+	i, ok := m.byKey[key]
+	if ok {
+		return i, true
+	}
+	if i, ok = m.byKey[m.own.name(key)]; !ok {
+		if term, known := m.own.term(key); known {
+			i, ok = m.byKey[term]
+		}
+	}
+	if name := m.own.name(key); ok {
+		m.add(name, m.values[i])
+		i = m.byKey[name]
+	}
+	return i, ok
+}
 
 func (m *merged) get(key string) values {
 	if i, ok := m.byKey[key]; ok {
@@ -32,6 +49,23 @@ func (m *merged) add(key string, vs values) {
 	m.seen = append(m.seen, nil)
 }
 
+// ownContext gives the context of an entity's own, an empty one if it has none.
+func (n Node) ownContext() *context {
+	if c, err := readContext(n.member(codeContext)); err == nil {
+		return c
+	}
+	return &context{}
+}
+
+// name gives what a key stands for, or the key if that is unknown.
+func (c *context) name(key string) string {
+	var r resolution
+	if iri, ok := c.resolve(&r, key); ok {
+		return iri
+	}
+	return key
+}
+
 // merge adds the properties of another entry with its @id to an entity. Its types stay.
 //
 // What becomes of a property that both have follows the reference library: two arrays are
@@ -41,8 +75,9 @@ func (m *merged) add(key string, vs values) {
 func (g *Graph) merge(number uint32, more *entity) {
 	m := g.merged[number]
 	if m == nil {
-		m = newMerged()
-		for key, vs := range (Node{g.load(g.entries.at(int(number)).object, 0, nil)}).keys() {
+		first := Node{g.load(g.entries.at(int(number)).object, 0, nil)}
+		m = &merged{byKey: map[string]int{}, own: first.ownContext()}
+		for key, vs := range first.keys() {
 			m.add(key, vs)
 		}
 		if g.merged == nil {
@@ -50,8 +85,10 @@ func (g *Graph) merge(number uint32, more *entity) {
 		}
 		g.merged[number] = m
 	}
+	own := (Node{more}).ownContext()
 	for key, vs := range (Node{more}).keys() {
-		i, ok := m.byKey[key]
+		key = own.name(key)
+		i, ok := m.find(key)
 		switch {
 		case !ok:
 			for v := range vs.all() {

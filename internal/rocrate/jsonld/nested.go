@@ -32,6 +32,20 @@ func (g *Graph) checkNested(root jsondoc.Value) bool {
 	return ok
 }
 
+// checkTypes expands the types of all entities, also of those that nobody looks at, so that contexts that break on one are
+// reported. It does so only under a context on which a type may break.
+func (g *Graph) checkTypes(root jsondoc.Value) {
+	if !g.vocabulary.context.mayFail() && !hasReason(root.Raw()) {
+		return
+	}
+	for number := range g.entries.len() {
+		var buf [64]byte
+		if n, ok := g.byID(g.doc.StringAt(int(g.entries.at(number).id), buf[:0])); ok {
+			n.Types()
+		}
+	}
+}
+
 // hasReason says whether a text mentions a context besides its own or the key that is refused, or may do so by escapes.
 func hasReason(text []byte) bool {
 	if bytes.Count(text, []byte(`"@context"`)) > 1 || bytes.Contains(text, []byte(`"`+readOnlyKey+`"`)) {

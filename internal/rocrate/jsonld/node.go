@@ -275,12 +275,15 @@ func (g *Graph) Resolve(v jsondoc.Value) (Node, bool) {
 
 // OnlyHas says whether a property is all that the node has.
 func (n Node) OnlyHas(p Property) bool {
+	only := true
 	for key := range n.keys() {
-		if !n.vocabulary.isKey(key, p) {
-			return false
+		is, failed := n.vocabulary.isKey(key, p)
+		if failed {
+			n.graph.report(CodeContext, n.object, n.ID(), "the context expands the key "+quote(key)+" by a prefix that is no address")
 		}
+		only = only && is
 	}
-	return true
+	return only
 }
 
 // keys goes through the keys of properties that are not null, in the order and without the few that the reference

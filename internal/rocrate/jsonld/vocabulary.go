@@ -43,7 +43,7 @@ func (v *Vocabulary) typesOf(spelling []byte) (types Type, failed bool) {
 			types |= t
 		}
 	}
-	if r.failed && types == 0 {
+	if r.failed {
 		types |= endOfTypes
 	}
 	if len(v.types) < maxTypes {
@@ -52,14 +52,11 @@ func (v *Vocabulary) typesOf(spelling []byte) (types Type, failed bool) {
 	return types &^ endOfTypes, types&endOfTypes != 0
 }
 
-// isKey says whether a key of an entity stands for a property.
-func (v *Vocabulary) isKey(key string, p Property) bool {
-	if key == p.iri() {
-		return true
-	}
+// isKey says whether a key of an entity stands for a property; failed says that the context breaks on it.
+func (v *Vocabulary) isKey(key string, p Property) (is, failed bool) {
 	var r resolution
 	iri, ok := v.context.resolve(&r, key)
-	return ok && iri == p.iri()
+	return key == p.iri() || ok && iri == p.iri(), r.failed
 }
 
 // scope is a context of an entity's own, by its text, within others.
