@@ -44,6 +44,31 @@ func TestMadeUpNamesAreReproducible(t *testing.T) {
 	}
 }
 
+// Deviation from the reference library: keys that its program uses for itself mean nothing.
+func TestKeysOfTheLibraryMeanNothing(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"SchemaType", "AdditionalType", "hasOwnProperty"} {
+		inv := mustRead(t, crate(
+			`{"@id":"./","@type":"Dataset","identifier":"I","`+key+`":"Person","hasPart":{"@id":"a"}}`,
+			`{"@id":"a","@type":"Dataset","additionalType":"Assay","identifier":"A","`+key+`":["Study"]}`))
+		if len(inv.Assays) != 1 || len(inv.Studies) != 0 {
+			t.Errorf("%s: %d assays and %d studies", key, len(inv.Assays), len(inv.Studies))
+		}
+	}
+}
+
+// Deviation from the reference library: a term that is a part of IRIs has no effect on these.
+func TestIRIsAreNotExpanded(t *testing.T) {
+	t.Parallel()
+	for _, term := range []string{"http", "https", "//schema.org/name"} {
+		inv := mustRead(t, []byte(`{"@context":["https://w3id.org/ro/crate/1.2/context",{"`+term+`":"https://example.org/"}],`+
+			`"@graph":[{"@id":"./","@type":"Dataset","identifier":"I","name":"title"}]}`))
+		if inv.Identifier != "I" || inv.Title != "title" {
+			t.Errorf("%s: %q, %q", term, inv.Identifier, inv.Title)
+		}
+	}
+}
+
 // Limit: documents are nested 1000 levels and integers have 4300 digits at most; the finding says so.
 func TestLimitsOfDocumentsAreTold(t *testing.T) {
 	t.Parallel()

@@ -230,6 +230,7 @@ func TestNumbersThatCannotBeMerged(t *testing.T) {
 		{`["x"]`, `[1.5]`, ""},
 		{`".15e1"`, `1.5`, ""},
 		{`null`, `1.5`, ""},
+		{`[[1.5]]`, `[1.5]`, ""},
 	} {
 		got := strings.Join(problems(t, `{"@id":"e","@type":"A","v":`+c.have+`}`, `{"@id":"e","@type":"A","v":`+c.added+`}`), "; ")
 		if got != c.want {

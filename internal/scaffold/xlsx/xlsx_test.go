@@ -212,8 +212,8 @@ func FuzzText(f *testing.F) {
 func TestSheetNames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 40)
-	got := xlsx.SheetNames([]string{"isa_study", "a", "A", "a", "", "History", long, long + "y", "b\nc", "\x01d", strings.Repeat("😀", 20)})
-	want := []string{"isa_study", "a", "A1", "a2", "Sheet", "History1", long[:31], long[:30] + "1", "b c", "d", strings.Repeat("😀", 15)}
+	got := xlsx.SheetNames([]string{"isa_study", "a", "A", "a", "", "\x01", "History", long, long + "y", "b\nc", "\x01d", strings.Repeat("😀", 20)})
+	want := []string{"isa_study", "a", "A1", "a2", "Sheet", "Sheet1", "History1", long[:31], long[:30] + "1", "b c", "d", strings.Repeat("😀", 15)}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
