@@ -19,25 +19,35 @@ var errFraction = errors.New("the node has a value object with a number that is 
 // in texts: @id, @type, additionalType, then the properties in their order; keys that are numbers come before all.
 // Numbers that are no integers of 32 bits become texts.
 func (n Node) AppendJSON(dst []byte) ([]byte, error) {
+	type numbered struct {
+		number   uint64
+		property []byte
+	}
+	var first []numbered
 	var properties []byte
 	var err error
-	dst = append(dst, '{')
 	for key, vs := range n.keys() {
 		switch lower := strings.ToLower(key); {
 		case lower == "id", lower == "schematype", lower == "additionaltype", lower == "@context",
 			strings.HasPrefix(lower, "init@"), strings.HasPrefix(lower, "init_"):
 			continue
 		}
-		if _, isNumber := elementNumber(key); isNumber {
-			if dst, err = n.graph.appendProperty(dst, key, vs); err != nil {
+		if number, ok := elementNumber(key); ok {
+			property, err := n.graph.appendProperty(nil, key, vs)
+			if err != nil {
 				return dst, err
 			}
-			dst = append(dst, ',')
+			first = append(first, numbered{number, property})
 			continue
 		}
 		if properties, err = n.graph.appendProperty(append(properties, ','), key, vs); err != nil {
 			return dst, err
 		}
+	}
+	slices.SortFunc(first, func(a, b numbered) int { return cmp.Compare(a.number, b.number) })
+	dst = append(dst, '{')
+	for _, p := range first {
+		dst = append(append(dst, p.property...), ',')
 	}
 	dst = jsondoc.AppendString(append(dst, `"@id":`...), n.ID())
 	dst = appendTexts(append(dst, `,"@type":`...), n.member(codeType))

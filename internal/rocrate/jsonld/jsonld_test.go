@@ -257,6 +257,10 @@ func TestKeysOfNodesAsJSON(t *testing.T) {
 			t.Errorf("%s: %s (%v), want %s", members, got, err, want)
 		}
 	}
+	twice := read(t, context12, `{"@id":"#o","@type":"A","10":1}`, `{"@id":"#o","@type":"A","9":2}`)
+	if got, err := entity(t, twice, "#o").AppendJSON(nil); err != nil || string(got) != `{"9":2,"10":1,"@id":"#o","@type":"A"}` {
+		t.Errorf("given twice: %s (%v)", got, err)
+	}
 }
 
 // A node is kept in a text as compact JSON, with what the library makes of numbers and values.
