@@ -49,6 +49,7 @@ func browse(tb testing.TB) *tab {
 	ctx, end := chromedp.NewContext(browser)
 	t := &tab{tb: tb, ctx: ctx}
 	tb.Cleanup(func() {
+		_ = chromedp.Cancel(ctx) // closes the browser, which then tidies up after itself
 		end()
 		t.mu.Lock()
 		defer t.mu.Unlock()
