@@ -234,9 +234,19 @@ func (a *API) cancelHarvest(x *exchange) error {
 // endHarvest goes on to the end even if the client does not wait for it: no
 // client tries again.
 func (a *API) endHarvest(x *exchange, to store.HarvestStatus) (store.Harvest, error) {
+	missing := ingest.MarkMissing
+	if to == store.Completed {
+		q := x.newQuery()
+		if q.enum("missing", "mark", "keep") == "keep" {
+			missing = ingest.KeepMissing
+		}
+		if err := q.err(); err != nil {
+			return store.Harvest{}, err
+		}
+	}
 	h, err := a.harvestHead(x)
 	if err != nil {
 		return h, err
 	}
-	return a.service.EndHarvest(context.WithoutCancel(x.ctx()), x.caller(), h, to)
+	return a.service.EndHarvest(context.WithoutCancel(x.ctx()), x.caller(), h, to, missing)
 }

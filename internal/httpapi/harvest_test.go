@@ -234,16 +234,23 @@ func TestMissingARCs(t *testing.T) {
 	service, _ := newService(t)
 	s := newServer(t, service, nil)
 	names := []string{"a", "b", "c", "d", "e", "f"}
-	run := func(bring ...string) answer {
+	complete := func(query string, bring ...string) answer {
 		path := "/v3/harvests/" + begin(t, s)
 		for _, n := range bring {
 			if got := s.post(t, path+"/arcs", `{"arc":`+crate(n, "1")+`}`); got.status != 200 {
 				t.Fatalf("got %d %s", got.status, got.body)
 			}
 		}
-		return s.post(t, path+"/complete", "")
+		return s.post(t, path+"/complete"+query, "")
 	}
+	run := func(bring ...string) answer { return complete("", bring...) }
 	run(names...)
+	if got := complete("?missing=keep", names[:5]...); !strings.Contains(got.body, `"arcs_missing":0,`) || !strings.Contains(member(t, got.body, "message"), "could not bring all") {
+		t.Errorf("one of six not brought: got %s", got.body)
+	}
+	if got := complete("?missing=forget", names...); got.status != 422 || !strings.Contains(got.body, `"loc":["query","missing"]`) {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
 	if got := run(names[:5]...); !strings.Contains(got.body, `"arcs_missing":1,`) || member(t, got.body, "message") != "" {
 		t.Errorf("one of six missing: got %s", got.body)
 	}

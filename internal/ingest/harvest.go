@@ -73,10 +73,20 @@ func owns(by Caller, h store.Harvest) error {
 		fmt.Sprintf("Harvest %s does not belong to client %s", HarvestID(h), by.name()))
 }
 
+// Missing says what is to become of the ARCs that a completed harvest did not bring.
+type Missing bool
+
+// MarkMissing marks them as missing, within the limits of the operator. KeepMissing
+// leaves them as they are: the harvester could not bring all that it found.
+const (
+	MarkMissing Missing = true
+	KeepMissing Missing = false
+)
+
 // EndHarvest brings a harvest of the caller's to its final status and gives it
 // with its final counts. RUNNING as the aim only reads a running harvest anew.
 // Faults: HarvestNotYours, and HarvestTransition if it has ended already.
-func (s *Service) EndHarvest(ctx context.Context, by Caller, h store.Harvest, to store.HarvestStatus) (store.Harvest, error) {
+func (s *Service) EndHarvest(ctx context.Context, by Caller, h store.Harvest, to store.HarvestStatus, missing Missing) (store.Harvest, error) {
 	if err := owns(by, h); err != nil {
 		return store.Harvest{}, err
 	}
@@ -85,6 +95,7 @@ func (s *Service) EndHarvest(ctx context.Context, by Caller, h store.Harvest, to
 	}
 	ended, err := s.store.EndHarvest(ctx, h.ID, to, store.EndOptions{
 		By: by.Actor, GracePeriod: s.o.GracePeriod, MarkDeleted: s.o.MarkDeleted, MissingLimit: s.o.MissingLimit,
+		KeepMissing: missing == KeepMissing,
 	})
 	if err == nil && ended.Status == store.Completed && ended.Note != "" {
 		s.o.Logger.WarnContext(ctx, "harvest marked no arc as missing", "harvest_id", HarvestID(ended), "rdi", ended.RDI, "note", ended.Note)

@@ -105,7 +105,7 @@ func (s *apiSink) begin(ctx context.Context, total int64) error {
 // unfinished deals with the harvest that the last run has left open.
 func (s *apiSink) unfinished(ctx context.Context, id string) (done bool, err error) {
 	if !s.r.o.Resume {
-		if _, err := s.client.End(ctx, id, upload.Failed); err == nil {
+		if _, err := s.client.End(ctx, id, upload.Failed, false); err == nil {
 			s.r.o.Report(Event{Kind: EventHarvest, Harvest: id, Text: "interrupted earlier, now declared failed"})
 		}
 		return false, nil
@@ -319,7 +319,11 @@ func (s *apiSink) end(ctx context.Context, failure error) (open bool, err error)
 		}
 		status, words = upload.Failed, "declared failed"
 	}
-	if _, err := s.client.End(ctx, s.harvest, status); err != nil {
+	whole := s.r.failed.Load() == 0
+	if status == upload.Completed && !whole {
+		words = "completed; ARCs that it did not bring do not count as missing, because datasets have failed"
+	}
+	if _, err := s.client.End(ctx, s.harvest, status, whole); err != nil {
 		if failure != nil {
 			s.r.note("the harvest " + s.harvest + " could not be declared failed: " + err.Error())
 			return false, nil

@@ -188,6 +188,8 @@ type EndOptions struct {
 	// MissingLimit is the share of an RDI's ARCs above which none is marked,
 	// because it is more likely that the harvest was not whole; 0 means 0.2.
 	MissingLimit float64
+	// KeepMissing marks nothing as missing: the harvester could not bring all that it found.
+	KeepMissing bool
 }
 
 const defaultMissingLimit = 0.2

@@ -11,8 +11,12 @@ import (
 // that nobody else has brought since it began. New ones become MISSING, those
 // that have been missing for longer than the grace period DELETED, if wanted.
 // If that would concern too large a share of the RDI's ARCs, nothing is marked
-// and the harvest says so.
+// and the harvest says so, and so it does if the harvester knows that it was not whole.
 func markMissing(ctx context.Context, tx pgx.Tx, h *Harvest, o EndOptions) error {
+	if o.KeepMissing {
+		h.Note = "The harvester could not bring all that it found: nothing was marked as missing."
+		return nil
+	}
 	limit := o.MissingLimit
 	if limit == 0 {
 		limit = defaultMissingLimit

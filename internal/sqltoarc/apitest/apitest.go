@@ -23,6 +23,7 @@ type Harvest struct {
 	Status   string
 	Expected any
 	ARCs     map[string]string // content by identifier
+	Ending   string            // query of the request that has completed it
 }
 
 // Server is the stand-in.
@@ -112,6 +113,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case h == nil:
 			detail(w, http.StatusNotFound, "Harvest not found")
 		case r.Method == http.MethodPatch || strings.HasSuffix(r.URL.Path, "/complete"):
+			h.Ending = r.URL.RawQuery
 			s.end(w, id, h, body)
 		case r.Method == http.MethodGet:
 			answer(w, http.StatusOK, harvestAnswer(id, h))

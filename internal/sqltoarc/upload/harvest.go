@@ -93,13 +93,18 @@ func (c *Client) Harvest(ctx context.Context, id string) (Harvest, error) {
 }
 
 // End completes a harvest or declares it failed. If the answer is lost the
-// harvest is looked up, so that success is never reported as failure.
-func (c *Client) End(ctx context.Context, id, status string) (Harvest, error) {
+// harvest is looked up, so that success is never reported as failure. A complete
+// harvest that is not whole, because datasets were left out, marks nothing as
+// missing; earlier services mark nothing anyway.
+func (c *Client) End(ctx context.Context, id, status string, whole bool) (Harvest, error) {
 	var h Harvest
 	r := request{method: http.MethodPatch, path: harvestPath(id, ""), body: []byte(`{"status":"` + status + `"}`)}
 	if status == Completed {
 		// The oldest service of the third version knows completion only so.
 		r = request{method: http.MethodPost, path: harvestPath(id, "/complete")}
+		if !whole {
+			r.query = "missing=keep"
+		}
 	}
 	var err error
 	for range max(c.options.MaxRetries, 0) + 1 {

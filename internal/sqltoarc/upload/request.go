@@ -23,6 +23,7 @@ import (
 // request is one call. The body is kept so that it can be sent again.
 type request struct {
 	method, path string
+	query        string
 	body         []byte
 	contentType  string // default application/json
 	encoding     string
@@ -139,6 +140,7 @@ func distrusted(err error) bool {
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	u := *c.base
 	u.Path += r.path
+	u.RawQuery = r.query
 	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
 	if err != nil {
 		return nil, err

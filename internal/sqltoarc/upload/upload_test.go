@@ -85,7 +85,7 @@ func TestEarlierService(t *testing.T) {
 			t.Errorf("submission %d: settled %v, %q, want %q", i, all[i].Settled(), got, want)
 		}
 	}
-	if h, err := c.End(t.Context(), h.ID, upload.Completed); err != nil || h.Status != upload.Completed {
+	if h, err := c.End(t.Context(), h.ID, upload.Completed, true); err != nil || h.Status != upload.Completed {
 		t.Errorf("end: %v, %v", h, err)
 	}
 	if got := api.Harvests()[h.ID]; got.Status != "COMPLETED" || len(got.ARCs) != 2 || fmt.Sprint(got.Expected) != "3" {
@@ -158,7 +158,7 @@ func TestUnsafeIsNotRepeated(t *testing.T) {
 		t.Errorf("%d harvests, want the one that was begun unheard", n)
 	}
 	cut.Store(true)
-	if h, err := c.End(t.Context(), "harvest-1", upload.Completed); err != nil || h.Status != upload.Completed {
+	if h, err := c.End(t.Context(), "harvest-1", upload.Completed, true); err != nil || h.Status != upload.Completed {
 		t.Errorf("a harvest that was completed unheard: %v, %v", h, err)
 	}
 }
@@ -184,7 +184,7 @@ func TestHarvestEndedBySomebodyElse(t *testing.T) {
 	if err := c.Submit(t.Context(), "demo", h.ID, all); err != nil || all[0].Err == nil {
 		t.Errorf("conflict in a running harvest: %v, %v", err, all[0].Err)
 	}
-	if _, err := c.End(t.Context(), h.ID, upload.Failed); err != nil {
+	if _, err := c.End(t.Context(), h.ID, upload.Failed, false); err != nil {
 		t.Fatal(err)
 	}
 	all = batch(crate("a", "1"))
