@@ -18,6 +18,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -138,28 +139,35 @@ func TestRetries(t *testing.T) {
 // looked up.
 func TestUnsafeIsNotRepeated(t *testing.T) {
 	t.Parallel()
-	api := apitest.New(t)
-	var cut atomic.Bool
-	cut.Store(true)
-	api.Fault = func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Method == http.MethodPost && !strings.HasSuffix(r.URL.Path, "/arcs") && cut.Load() {
-			rec := httptest.NewRecorder()
-			cut.Store(false)
-			api.ServeHTTP(rec, r) // done, but nobody is told
-			panic(http.ErrAbortHandler)
-		}
-		return false
-	}
-	c := client(t, upload.Options{URL: api.URL})
-	if _, err := c.Begin(t.Context(), "demo", 1); fault.CodeOf(err) != upload.CodeUnreachable {
-		t.Errorf("begin: %v", err)
-	}
-	if n := len(api.Harvests()); n != 1 {
-		t.Errorf("%d harvests, want the one that was begun unheard", n)
-	}
-	cut.Store(true)
-	if h, err := c.End(t.Context(), "harvest-1", upload.Completed, true); err != nil || h.Status != upload.Completed {
-		t.Errorf("a harvest that was completed unheard: %v, %v", h, err)
+	for _, proxy := range []int{0, http.StatusBadGateway, http.StatusGatewayTimeout} { // what is told instead; 0 is a cut
+		t.Run(strconv.Itoa(proxy), func(t *testing.T) {
+			t.Parallel()
+			api := apitest.New(t)
+			var lose atomic.Bool
+			lose.Store(true)
+			api.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != http.MethodPost || strings.HasSuffix(r.URL.Path, "/arcs") || !lose.CompareAndSwap(true, false) {
+					return false
+				}
+				api.ServeHTTP(httptest.NewRecorder(), r) // done, but nobody is told
+				if proxy == 0 {
+					panic(http.ErrAbortHandler)
+				}
+				w.WriteHeader(proxy)
+				return true
+			}
+			c := client(t, upload.Options{URL: api.URL})
+			if _, err := c.Begin(t.Context(), "demo", 1); fault.CodeOf(err) != upload.CodeUnreachable {
+				t.Errorf("begin: %v", err)
+			}
+			if n := len(api.Harvests()); n != 1 {
+				t.Errorf("%d harvests, want the one that was begun unheard", n)
+			}
+			lose.Store(true)
+			if h, err := c.End(t.Context(), "harvest-1", upload.Completed, true); err != nil || h.Status != upload.Completed {
+				t.Errorf("a harvest that was completed unheard: %v, %v", h, err)
+			}
+		})
 	}
 }
 
