@@ -20,20 +20,21 @@ import (
 
 // runOptions are the flags.
 type runOptions struct {
-	std     streams
-	config  string
-	json    bool
-	dryRun  bool
-	out     string
-	folders bool
-	only    []string
-	limit   int
-	resume  bool
-	report  string
+	std      streams
+	config   string
+	json     bool
+	dryRun   bool
+	out      string
+	folders  bool
+	only     []string
+	limit    int
+	resume   bool
+	thorough bool
+	report   string
 }
 
 // runFlags are those of the command run.
-var runFlags = []string{"dry-run", "out", "folders", "only", "limit", "resume", "report"}
+var runFlags = []string{"dry-run", "out", "folders", "only", "limit", "resume", "thorough", "report"}
 
 func (o *runOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
@@ -43,6 +44,7 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	f.StringArrayVar(&o.only, "only", nil, "convert only the dataset with the identifier `ID`; may be given several times")
 	f.IntVar(&o.limit, "limit", 0, "convert at most `N` datasets")
 	f.BoolVar(&o.resume, "resume", false, "go on with the harvest that was interrupted, if there is one")
+	f.BoolVar(&o.thorough, "thorough", false, "look at the rows of every dataset, whatever its change_marker says")
 	f.StringVar(&o.report, "report", "", "write the JSON-LD report to `FILE`; without it, it goes to standard output unless that is a terminal")
 }
 
@@ -97,6 +99,7 @@ func (o *runOptions) load() (*sqltoarc.Loaded, sqltoarc.Options, error) {
 		debug.SetGCPercent(gcPercent)
 	}
 	options.Only, options.DryRun, options.Out, options.Folders, options.Resume = o.only, o.dryRun, o.out, o.folders, o.resume
+	options.Thorough = o.thorough
 	if o.limit > 0 {
 		options.Limit = o.limit
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/scaffold"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/mapping"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/state"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/upload"
 )
 
@@ -56,22 +57,21 @@ type runner struct {
 
 // piece is a dataset on its way.
 type piece struct {
-	key         string
-	dataset     *source.Dataset // nil once it is built
-	fingerprint [32]byte
-	hash        [32]byte // of the ARC, when known
-	hashed      bool
-	recalled    bool   // the hash is that of an earlier run
-	document    []byte // the crate, when built
+	key      string
+	dataset  *source.Dataset // nil once it is built
+	record   state.Record    // what is to be remembered; its hash is that of the ARC, when known
+	hashed   bool
+	recalled bool   // the record is that of an earlier run
+	document []byte // the crate, when built
 }
 
 // sink is where ARCs go.
 type sink interface {
 	// begin is called before the first dataset.
 	begin(ctx context.Context, total int64) error
-	// known gives a function for the fingerprints of what it has seen earlier; nil
-	// if nothing is remembered.
-	known() func(key string) (fingerprint [32]byte, ok bool, err error)
+	// known gives a function for what it has seen earlier; nil if nothing is
+	// remembered.
+	known() func(key string) (earlier source.Earlier, ok bool, err error)
 	// recall tells what is known of a dataset without building it: its hash, or
 	// that it is done with.
 	recall(p *piece) (done bool, err error)
@@ -129,7 +129,7 @@ func (r *runner) open(ctx context.Context) (*source.Database, error) {
 		var note *source.Finding
 		r.reader, note, err = database.Read(ctx, source.ReadOptions{
 			BatchSize: r.o.BatchSize, DatasetBytes: r.o.MaxBytes, Sessions: min(r.o.Tasks, r.o.Builds+1),
-			Only: r.o.Only, Limit: r.o.Limit, Known: r.sink.known(),
+			Only: r.o.Only, Limit: r.o.Limit, Known: r.sink.known(), Thorough: r.o.Thorough,
 		})
 		if note != nil {
 			r.finding(*note)
@@ -380,7 +380,7 @@ func (r *runner) encode(p *piece, result mapping.Result) bool {
 	if err == nil {
 		var payload rocrate.Payload
 		if payload, err = rocrate.Scan(document); err == nil {
-			p.hash, p.hashed, p.document = payload.Hash, true, document
+			p.record.Hash, p.hashed, p.document = payload.Hash, true, document
 		}
 	}
 	if err != nil {

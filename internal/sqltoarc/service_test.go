@@ -87,6 +87,43 @@ func TestSecondRunSendsWhatHasChanged(t *testing.T) {
 	}
 }
 
+// What a database marks as unchanged is neither looked at nor counted otherwise; a
+// marker that changes for nothing costs one look, a wrong one hides a change until
+// a thorough run.
+func TestMarkersSpareTheLook(t *testing.T) {
+	t.Parallel()
+	shape := datagen.Small()
+	connection := loaded(t, postgres(t), shape, func(_ int, d *source.Dataset) {
+		d.Investigation[source.InvestigationMarker] = source.Value{Text: "1", Valid: true}
+	})
+	o := options(connection, newService(t).url)
+	o.StateDir = t.TempDir()
+	want := run(t, o).Counts
+	want.Uploaded, want.Built, want.Unchanged, want.Warnings = 0, 0, want.Uploaded, 0
+	same := func(when string) {
+		t.Helper()
+		if c := run(t, o).Counts; c != want {
+			t.Errorf("%s: %+v, want %+v", when, c, want)
+		}
+	}
+	same("second run")
+	exec(t, connection, `CREATE FUNCTION broken() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'a look'; END $$;
+		CREATE OR REPLACE VIEW "vStudy" AS SELECT identifier, broken() AS title, description_text, submission_date, public_release_date, investigation_ref FROM t_vstudy`)
+	same("rows that nobody looks at")
+	exec(t, connection, `CREATE OR REPLACE VIEW "vStudy" AS SELECT identifier, title, description_text, submission_date, public_release_date, investigation_ref FROM t_vstudy;
+		UPDATE t_vinvestigation SET change_marker = '2'`)
+	same("markers changed for nothing")
+	exec(t, connection, `UPDATE t_vstudy SET title = title || '.' WHERE investigation_ref = 'DS-0000003'`)
+	same("a change behind the marker")
+	o.Thorough = true
+	if c := run(t, o).Counts; c.Uploaded != 1 || c.Built != 1 {
+		t.Errorf("thorough: %+v", c)
+	}
+	same("after it")
+	o.Thorough = false
+	same("in the end")
+}
+
 // A service that has lost its ARCs, or never had them, gets them although this
 // side believes that nothing has changed.
 func TestTheServiceHasTheLastWord(t *testing.T) {
@@ -158,13 +195,24 @@ func TestCutsAtRandom(t *testing.T) {
 }
 
 // BenchmarkSecondRun converts a database into the real service twice, and
-// reports how much faster nothing to do is than everything.
+// reports how much faster nothing to do is than everything, with a look at every
+// row and where the database marks what has changed.
 func BenchmarkSecondRun(b *testing.B) {
 	n := benchmarkSize(b)
-	connection := postgres(b)
-	if err := datagen.Load(b.Context(), connection, datagen.Benchmark(n), datagen.Options{}); err != nil {
-		b.Fatal(err)
+	for name, value := range map[string]source.Value{"rows": {}, "marker": {Text: "2026-01-01 00:00:00", Valid: true}} {
+		b.Run(name, func(b *testing.B) {
+			connection := postgres(b)
+			mark := func(_ int, d *source.Dataset) { d.Investigation[source.InvestigationMarker] = value }
+			if err := datagen.Load(b.Context(), connection, datagen.Benchmark(n), datagen.Options{Change: mark}); err != nil {
+				b.Fatal(err)
+			}
+			secondRun(b, n, connection)
+		})
 	}
+}
+
+func secondRun(b *testing.B, n int, connection string) {
+	b.Helper()
 	for b.Loop() {
 		api := newService(b)
 		o := sqltoarc.Options{ConnectionString: connection, Schema: source.SchemaViews, RDI: "demo", StateDir: b.TempDir()}

@@ -128,21 +128,24 @@ func stateFault(err error) error {
 		Remedy: "make room on the disk, or choose another folder with state_dir"}
 }
 
-// known gives the fingerprints that datasets had when they were last uploaded.
-func (s *apiSink) known() func(key string) (fingerprint [32]byte, ok bool, err error) {
+// known gives what datasets were when they were last uploaded.
+func (s *apiSink) known() func(key string) (earlier source.Earlier, ok bool, err error) {
 	if s.state == nil {
 		return nil
 	}
-	return func(key string) ([32]byte, bool, error) {
+	return func(key string) (earlier source.Earlier, ok bool, err error) {
 		// Without a handshake the rows are needed in any case.
 		if s.r.o.partial() || !s.client.Handshakes() {
-			return [32]byte{}, false, nil
+			return earlier, false, nil
 		}
 		record, ok, err := s.state.Get(key)
 		if err != nil {
-			return [32]byte{}, false, stateFault(err)
+			return earlier, false, stateFault(err)
 		}
-		return record.Fingerprint, ok, nil
+		return source.Earlier{
+			Fingerprint: record.Fingerprint, Marker: record.Marker,
+			StudyCount: int(record.Studies), AssayCount: int(record.Assays),
+		}, ok, nil
 	}
 }
 
@@ -155,8 +158,11 @@ func (s *apiSink) recall(p *piece) (done bool, err error) {
 	if err != nil {
 		return false, stateFault(err)
 	}
-	p.fingerprint = p.dataset.Fingerprint
-	same := ok && record.Fingerprint == p.fingerprint
+	p.record = state.Record{
+		Fingerprint: p.dataset.Fingerprint, Marker: p.dataset.Marker,
+		Studies: uint32(p.dataset.StudyCount), Assays: uint32(p.dataset.AssayCount), //nolint:gosec // bounded by the memory of a dataset
+	}
+	same := ok && record.Fingerprint == p.record.Fingerprint
 	if ok && s.harvest != "" && record.Run == s.state.Run() {
 		if !same {
 			s.r.refuse(p.key, "this harvest has brought the dataset already, with other content",
@@ -167,7 +173,7 @@ func (s *apiSink) recall(p *piece) (done bool, err error) {
 		return true, nil
 	}
 	if same && s.harvest != "" {
-		p.hash, p.hashed, p.recalled = record.Hash, true, true
+		p.record.Hash, p.hashed, p.recalled = record.Hash, true, record.Marker == p.record.Marker
 	}
 	return false, nil
 }
@@ -237,7 +243,7 @@ func (s *apiSink) rebuild(ctx context.Context, p *piece) bool {
 func (s *apiSink) handshake(ctx context.Context, pieces []*piece) ([]*piece, error) {
 	known := make([]upload.Known, len(pieces))
 	for i, p := range pieces {
-		known[i] = upload.Known{Identifier: strings.TrimSpace(p.key), Hash: p.hash}
+		known[i] = upload.Known{Identifier: strings.TrimSpace(p.key), Hash: p.record.Hash}
 	}
 	unchanged, err := s.client.Unchanged(ctx, s.harvest, known)
 	if errors.Is(err, upload.ErrUnsupported) {
@@ -293,11 +299,10 @@ func (s *apiSink) remember(p *piece) error {
 	if s.state == nil {
 		return nil
 	}
-	record := state.Record{Fingerprint: p.fingerprint, Hash: p.hash}
 	if s.harvest != "" {
-		record.Run = s.state.Run()
+		p.record.Run = s.state.Run()
 	}
-	if err := s.state.Put(p.key, record); err != nil {
+	if err := s.state.Put(p.key, p.record); err != nil {
 		return stateFault(err)
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/rocrate"
 	"github.com/fairagro/middleware-api/internal/scaffold"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
 )
 
 // nowhere is for runs that only try.
@@ -24,7 +25,7 @@ type nowhere struct{ r *runner }
 
 func (n *nowhere) begin(context.Context, int64) error { return nil }
 
-func (n *nowhere) known() func(string) ([32]byte, bool, error) { return nil }
+func (n *nowhere) known() func(string) (source.Earlier, bool, error) { return nil }
 
 func (n *nowhere) recall(*piece) (bool, error) { return false, nil }
 

@@ -59,7 +59,7 @@ func (s Shape) Dataset(n int) *source.Dataset {
 	g := &generator{Shape: s, n: n, rng: rand.New(rand.NewPCG(s.Seed, uint64(n)))} //nolint:gosec // not for secrets
 	g.id = fmt.Sprintf("DS-%07d", n)
 	g.d = &source.Dataset{}
-	g.d.Investigation = row(5, g.id, g.words("Investigation", 6), g.words("We measured", 30), g.time(), g.time())
+	g.d.Investigation = row(len(source.Views()[0].Columns), g.id, g.words("Investigation", 6), g.words("We measured", 30), g.time(), g.time())
 	for i := range s.Studies {
 		g.study(i)
 	}

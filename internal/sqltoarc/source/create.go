@@ -55,8 +55,11 @@ func (d *Dialect) CreateViews() string {
 			if i == len(v.Columns)-1 {
 				comma = ""
 			}
-			if c.Required {
+			switch {
+			case c.Required:
 				remark = "required"
+			case c.Extra:
+				remark = "optional; differs whenever the dataset has changed"
 			}
 			expression := "CAST(NULL AS " + d.typeName(c.Kind) + ") AS " + d.quote(c.Name) + comma
 			fmt.Fprintf(&b, "    %-72s -- %s\n", expression, remark)

@@ -20,10 +20,17 @@ type ReadOptions struct {
 	Sessions     int      // batches that may be read at the same time; default 1
 	Only         []string // identifiers; empty means all
 	Limit        int      // investigations at most; 0 means all
-	// Known, if set, gives the fingerprint that a dataset had earlier. Datasets
-	// that still have it come without their rows. It is called by several
-	// goroutines.
-	Known func(key string) (fingerprint [32]byte, ok bool, err error)
+	// Known, if set, gives what a dataset was earlier. Datasets that are still the
+	// same come without their rows. It is called by several goroutines.
+	Known func(key string) (earlier Earlier, ok bool, err error)
+	// Thorough looks at the rows of every dataset, whatever its marker says.
+	Thorough bool
+}
+
+// Earlier is what a dataset was when it was read before.
+type Earlier struct {
+	Fingerprint, Marker    [32]byte
+	StudyCount, AssayCount int
 }
 
 // Reader passes over the datasets of one snapshot.
@@ -236,12 +243,8 @@ func (r *Reader) Fetch(ctx context.Context, batch []*Dataset) error {
 // the look costs more than it saves, and is left out for a while. What does not
 // fit waits for the next batch.
 func (r *Reader) read(ctx context.Context, s session, batch []*Dataset) ([]*Dataset, error) {
-	r.mu.Lock()
-	blind := r.blind > 0
-	r.blind = max(r.blind-1, 0)
-	r.mu.Unlock()
 	wanted := batch
-	if r.options.Known != nil && !blind {
+	if r.options.Known != nil {
 		var err error
 		if wanted, err = r.look(ctx, s, batch); err != nil {
 			return nil, err
@@ -261,30 +264,49 @@ func (r *Reader) read(ctx context.Context, s session, batch []*Dataset) ([]*Data
 	return here, nil
 }
 
-// look reads the rows of datasets that are known already, keeping nothing but
-// their fingerprints, and gives the datasets of which the rows are needed.
+// look finds the datasets that are still the same, and gives those of which the
+// rows are needed.
 func (r *Reader) look(ctx context.Context, s session, batch []*Dataset) ([]*Dataset, error) {
 	var known, wanted []*Dataset
 	before := make(map[*Dataset][32]byte, len(batch))
 	seen := make(map[string]bool, len(batch))
 	for _, d := range batch {
 		key := d.Investigation[InvestigationIdentifier]
-		f, ok, err := [32]byte{}, false, error(nil)
+		earlier, ok, err := Earlier{}, false, error(nil)
 		if d.Duplicate = d.Duplicate || key.Valid && seen[key.Text]; key.Valid && !d.Duplicate {
 			seen[key.Text] = true
-			f, ok, err = r.options.Known(key.Text)
+			earlier, ok, err = r.options.Known(key.Text)
 		}
 		if err != nil {
 			return nil, err
 		}
-		if ok {
-			before[d], known = f, append(known, d)
-		} else {
+		d.mark()
+		switch {
+		case !ok:
 			wanted = append(wanted, d)
+		case d.Marker != [32]byte{} && d.Marker == earlier.Marker && !r.options.Thorough:
+			d.Unchanged, d.Fingerprint = true, earlier.Fingerprint
+			d.StudyCount, d.AssayCount = earlier.StudyCount, earlier.AssayCount
+		default:
+			before[d], known = earlier.Fingerprint, append(known, d)
 		}
 	}
 	if len(known) == 0 {
 		return wanted, nil
+	}
+	changed, err := r.compare(ctx, s, known, before)
+	return append(wanted, changed...), err
+}
+
+// compare reads the rows of datasets that are known already, keeping nothing but
+// their fingerprints, and gives those with another fingerprint than before.
+func (r *Reader) compare(ctx context.Context, s session, known []*Dataset, before map[*Dataset][32]byte) (changed []*Dataset, err error) {
+	r.mu.Lock()
+	blind := r.blind > 0
+	r.blind = max(r.blind-1, 0)
+	r.mu.Unlock()
+	if blind {
+		return known, nil
 	}
 	if err := r.scan(ctx, s, known, nil); err != nil {
 		return nil, err
@@ -294,7 +316,7 @@ func (r *Reader) look(ctx context.Context, s session, batch []*Dataset) ([]*Data
 		if d.Unchanged = d.Fingerprint == before[d]; d.Unchanged {
 			same++
 		} else {
-			wanted = append(wanted, d)
+			changed = append(changed, d)
 		}
 	}
 	if len(known) >= 25 && same < len(known)/2 {
@@ -302,7 +324,7 @@ func (r *Reader) look(ctx context.Context, s session, batch []*Dataset) ([]*Data
 		r.blind = 10
 		r.mu.Unlock()
 	}
-	return wanted, nil
+	return changed, nil
 }
 
 // advance gives as many investigations as should fit: those that are waiting, or
@@ -407,7 +429,8 @@ func (r *Reader) scan(ctx context.Context, s session, batch []*Dataset, limit *i
 		keys = append(keys, key.Text)
 		if r.options.Known != nil {
 			d.print = newFingerprint()
-			head = encode(head[:0], d.Investigation.raw())
+			// The marker is no part of the ARC.
+			head = encode(head[:0], d.Investigation[:InvestigationMarker].raw())
 			d.print.add(0, head)
 		}
 	}

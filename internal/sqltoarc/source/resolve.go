@@ -82,10 +82,11 @@ func (d *Database) match(view *View, from string, infos []columnInfo) (*relation
 			}
 		}
 		if at < 0 {
-			if c.Required {
+			switch {
+			case c.Required:
 				findings = append(findings, Finding{Severity: Error, View: view.Name, Column: c.Name,
 					Text: "the required column is missing", Remedy: "add it to the view"})
-			} else {
+			case !c.Extra:
 				absent = append(absent, c.Name)
 			}
 			continue

@@ -40,6 +40,10 @@ type Dataset struct {
 	// Unchanged tells that the fingerprint is the one that was known already.
 	// The rows have been left in the database; [Reader.Fetch] brings them.
 	Unchanged bool
+	// Marker is over the investigation's own row with its change_marker; zero if
+	// that is NULL. Datasets with the marker that was known already are Unchanged
+	// without a look at their rows.
+	Marker [32]byte
 	// StudyCount and AssayCount are the numbers of rows, whether they are here
 	// or not.
 	StudyCount, AssayCount int
@@ -68,7 +72,14 @@ func (d *Dataset) count(view int) {
 
 // forget lets go of everything but the investigation's own row.
 func (d *Dataset) forget() {
-	*d = Dataset{Investigation: d.Investigation, Duplicate: d.Duplicate}
+	*d = Dataset{Investigation: d.Investigation, Duplicate: d.Duplicate, Marker: d.Marker}
+}
+
+// mark makes the marker, if the investigation has one.
+func (d *Dataset) mark() {
+	if d.Investigation[InvestigationMarker].Valid {
+		d.Marker = sha256.Sum256(encode(nil, d.Investigation.raw()))
+	}
 }
 
 // raw gives the values as a driver does.

@@ -368,7 +368,10 @@ func TestLargeDatasetsComeAFewAtATime(t *testing.T) {
 			resolve(t, d)
 			prints := map[string][32]byte{}
 			o := source.ReadOptions{BatchBytes: 10 << 10, DatasetBytes: 4 * large}
-			o.Known = func(key string) ([32]byte, bool, error) { f, ok := prints[key]; return f, ok, nil }
+			o.Known = func(key string) (source.Earlier, bool, error) {
+				f, ok := prints[key]
+				return source.Earlier{Fingerprint: f}, ok, nil
+			}
 			kept := func(batch []*source.Dataset) (n int) {
 				for _, ds := range batch {
 					if len(ds.Studies) > 0 {
@@ -482,11 +485,11 @@ func TestUnchangedDatasetsStayInTheDatabase(t *testing.T) {
 				resolve(t, d)
 				return d
 			}
-			nothing := func(string) (f [32]byte, ok bool, err error) { return }
+			nothing := func(string) (e source.Earlier, ok bool, err error) { return }
 			before := readAll(t, load(database(t), nil), source.ReadOptions{BatchSize: 7, Known: nothing}, 2)
-			known := func(key string) ([32]byte, bool, error) {
+			known := func(key string) (source.Earlier, bool, error) {
 				d, ok := before[key]
-				return d.Fingerprint, ok && key != "DS-0000009", nil
+				return source.Earlier{Fingerprint: d.Fingerprint}, ok && key != "DS-0000009", nil
 			}
 			d := load(database(t), func(n int, d *source.Dataset) {
 				switch n {
@@ -527,6 +530,75 @@ func TestUnchangedDatasetsStayInTheDatabase(t *testing.T) {
 			}
 			if diff := cmp.Diff(comparable(before["DS-0000020"]), comparable(whole)); diff != "" {
 				t.Errorf("fetched (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A dataset that has the marker that it had before is not looked at, unless a thorough
+// look is asked for; one with another marker, or without, is judged by its rows.
+func TestMarkerStandsForTheRows(t *testing.T) {
+	t.Parallel()
+	shape := datagen.Shape{Investigations: 12, Studies: 2, Assays: 3, Cells: 8}
+	marker := func(d *source.Dataset, text string) {
+		d.Investigation[source.InvestigationMarker] = source.Value{Text: text, Valid: true}
+	}
+	retitle := func(d *source.Dataset) { d.Studies[0][source.StudyTitle].Text += " changed" }
+	for name, database := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			load := func(change func(n int, d *source.Dataset)) *source.Database {
+				url := database(t)
+				if err := datagen.Load(t.Context(), url, shape, datagen.Options{Ordered: true, Change: change}); err != nil {
+					t.Fatal(err)
+				}
+				d := open(t, url, source.SchemaViews)
+				resolve(t, d)
+				return d
+			}
+			known := func(string) (e source.Earlier, ok bool, err error) { return }
+			before := readAll(t, load(func(n int, d *source.Dataset) {
+				if n != 5 {
+					marker(d, "one")
+				}
+			}), source.ReadOptions{Known: known}, 1)
+			known = func(key string) (source.Earlier, bool, error) {
+				d := before[key]
+				return source.Earlier{Fingerprint: d.Fingerprint, Marker: d.Marker, StudyCount: d.StudyCount, AssayCount: d.AssayCount}, true, nil
+			}
+			now := load(func(n int, d *source.Dataset) {
+				marker(d, "one")
+				switch n {
+				case 1: // the marker hides it
+					retitle(d)
+				case 2: // the marker tells
+					retitle(d)
+					marker(d, "two")
+				case 3: // the marker has changed for nothing
+					marker(d, "two")
+				case 4: // seen without the rows
+					d.Investigation[source.InvestigationTitle].Text += " changed"
+				case 5: // had no marker
+					retitle(d)
+				case 6: // has none any more
+					d.Investigation[source.InvestigationMarker] = source.Value{}
+				case 7:
+					d.Investigation[source.InvestigationMarker] = source.Value{}
+					retitle(d)
+				}
+			})
+			for _, thorough := range []bool{false, true} {
+				after := readAll(t, now, source.ReadOptions{Known: known, Thorough: thorough}, 2)
+				for n := range shape.Investigations {
+					d := after[shape.Dataset(n).Key()]
+					changed := n == 2 || n == 4 || n == 5 || n == 7 || n == 1 && thorough
+					if d.Unchanged == changed || d.StudyCount != 2 || d.AssayCount != 3 || (len(d.Cells) > 0) != changed {
+						t.Errorf("thorough %v, dataset %d: unchanged %v, %d studies, %d assays, %d cells", thorough, n, d.Unchanged, d.StudyCount, d.AssayCount, len(d.Cells))
+					}
+					if (d.Marker == [32]byte{}) != (n == 6 || n == 7) || n != 1 && d.Unchanged && d.Fingerprint != before[d.Key()].Fingerprint {
+						t.Errorf("thorough %v, dataset %d: marker %x, fingerprint %x", thorough, n, d.Marker[:4], d.Fingerprint[:4])
+					}
+				}
 			}
 		})
 	}

@@ -16,6 +16,7 @@ type Column struct {
 	Name     string
 	Kind     Kind
 	Required bool // the column has to exist
+	Extra    bool // nobody misses the column: the documentation of the views does not have it
 	NotNull  bool // and a row without a value is of no use
 }
 
@@ -38,6 +39,9 @@ const (
 	InvestigationDescription
 	InvestigationSubmission
 	InvestigationRelease
+	// InvestigationMarker is any value that differs whenever anything of the
+	// dataset has changed: a time, a counter, a sum. NULL says nothing.
+	InvestigationMarker
 )
 
 // Columns of vStudy.
@@ -129,6 +133,7 @@ func Views() []*View {
 			// A missing description is read as an empty one.
 			{Name: "description_text", Required: true},
 			timestamp("submission_date"), timestamp("public_release_date"),
+			{Name: "change_marker", Extra: true},
 		}},
 		{Name: "vStudy", Ref: StudyInvestigation, Columns: []Column{
 			required("identifier"), required("title"), optional("description_text"),

@@ -30,15 +30,18 @@ var ErrBusy = errors.New("another run is using the state file")
 // Record is what is remembered of a dataset.
 type Record struct {
 	Fingerprint [32]byte // of the rows in the database
+	Marker      [32]byte // that the database gave with them; zero: none
 	Hash        [32]byte // content hash of the ARC they became
 	Run         uint32   // in which its ARC was last acknowledged; 0: never
+	Studies     uint32   // how many rows of them there were
+	Assays      uint32
 }
 
 // Layout of the file: a header of one page, then the slots.
 const (
 	headerSize = 4096
-	slotSize   = 96 // key 16, fingerprint 32, hash 32, run 4, checksum 4, rest unused
-	magic      = "sql-to-arc state 1\n"
+	slotSize   = 128 // key, fingerprint, marker, hash, then four numbers
+	magic      = "sql-to-arc state 2\n"
 	minSlots   = 1 << 12
 )
 
@@ -198,6 +201,17 @@ func (f *File) Finish() error {
 // Run gives the number of the run that Begin has begun.
 func (f *File) Run() uint32 { return f.header.run }
 
+// Where the parts of a slot begin.
+const (
+	atFingerprint = 16
+	atMarker      = atFingerprint + 32
+	atHash        = atMarker + 32
+	atRun         = atHash + 32
+	atStudies     = atRun + 4
+	atAssays      = atStudies + 4
+	atChecksum    = atAssays + 4
+)
+
 type key [16]byte
 
 func keyOf(identifier string) key {
@@ -208,12 +222,12 @@ func keyOf(identifier string) key {
 func (k key) home(slots uint64) uint64 { return binary.LittleEndian.Uint64(k[:]) & (slots - 1) }
 
 func whole(slot []byte) bool {
-	sum := binary.LittleEndian.Uint32(slot[84:])
+	sum := binary.LittleEndian.Uint32(slot[atChecksum:])
 	return sum != 0 && sum == checksum(slot)
 }
 
 // checksum is never 0, so that an empty slot is not whole.
-func checksum(slot []byte) uint32 { return crc32.ChecksumIEEE(slot[:84]) | 1 }
+func checksum(slot []byte) uint32 { return crc32.ChecksumIEEE(slot[:atChecksum]) | 1 }
 
 // Get gives the record of a dataset.
 func (f *File) Get(identifier string) (Record, bool, error) {
@@ -228,7 +242,9 @@ func (f *File) Get(identifier string) (Record, bool, error) {
 		return Record{}, false, err
 	}
 	return Record{
-		Fingerprint: [32]byte(slot[16:48]), Hash: [32]byte(slot[48:80]), Run: binary.LittleEndian.Uint32(slot[80:]),
+		Fingerprint: [32]byte(slot[atFingerprint:]), Marker: [32]byte(slot[atMarker:]), Hash: [32]byte(slot[atHash:]),
+		Run: binary.LittleEndian.Uint32(slot[atRun:]), Studies: binary.LittleEndian.Uint32(slot[atStudies:]),
+		Assays: binary.LittleEndian.Uint32(slot[atAssays:]),
 	}, true, nil
 }
 
@@ -271,10 +287,13 @@ func (f *File) Put(identifier string, r Record) error {
 	k := keyOf(identifier)
 	slot := make([]byte, slotSize)
 	copy(slot, k[:])
-	copy(slot[16:], r.Fingerprint[:])
-	copy(slot[48:], r.Hash[:])
-	binary.LittleEndian.PutUint32(slot[80:], r.Run)
-	binary.LittleEndian.PutUint32(slot[84:], checksum(slot))
+	copy(slot[atFingerprint:], r.Fingerprint[:])
+	copy(slot[atMarker:], r.Marker[:])
+	copy(slot[atHash:], r.Hash[:])
+	binary.LittleEndian.PutUint32(slot[atRun:], r.Run)
+	binary.LittleEndian.PutUint32(slot[atStudies:], r.Studies)
+	binary.LittleEndian.PutUint32(slot[atAssays:], r.Assays)
+	binary.LittleEndian.PutUint32(slot[atChecksum:], checksum(slot))
 	lock := &f.locks[k[15]%64]
 	lock.Lock()
 	defer lock.Unlock()

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -40,7 +41,10 @@ func TestTableIsAMap(t *testing.T) {
 				_ = f.Close()
 				f = open(t, path, 1)
 			}
-			r := state.Record{Run: rapid.Uint32().Draw(rt, "run"), Hash: [32]byte{byte(len(id))}}
+			r := state.Record{
+				Run: rapid.Uint32().Draw(rt, "run"), Studies: rapid.Uint32().Draw(rt, "studies"), Assays: rapid.Uint32().Draw(rt, "assays"),
+				Fingerprint: sha256.Sum256([]byte(id)), Marker: sha256.Sum256([]byte(id + "m")), Hash: sha256.Sum256([]byte(id + "h")),
+			}
 			if err := f.Put(id, r); err != nil {
 				rt.Fatal(err)
 			}
