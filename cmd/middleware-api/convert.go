@@ -20,6 +20,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/convert"
 	"github.com/fairagro/middleware-api/internal/rocrate"
 	"github.com/fairagro/middleware-api/internal/scaffold"
+	"github.com/fairagro/middleware-api/internal/worker"
 )
 
 // progressAfter is how long a conversion may take before a person is shown
@@ -109,6 +110,7 @@ func convertCrate(cmd *cobra.Command, crate, dir string) (*outcome, error) {
 	begin := time.Now()
 	if len(document) > largeCrate {
 		debug.SetGCPercent(largeGC)
+		worker.ReleaseStartup()
 	}
 	result := convert.Crate(document)
 	if len(document) > largeCrate {

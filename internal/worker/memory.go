@@ -4,18 +4,22 @@ import (
 	"bytes"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// releaseStartup gives back what only the start has needed: free memory, and
+// ReleaseStartup gives back what only the start has needed: free memory, and
 // the pages of the program itself, most of which are tables and initialisers
 // that nobody looks at again. What is needed after all comes back from the page
 // cache, where all workers share it.
-func releaseStartup() {
+func ReleaseStartup() {
 	debug.FreeOSMemory()
+	if !loadedAsBuilt() {
+		return
+	}
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return
@@ -30,6 +34,14 @@ func releaseStartup() {
 			_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, uintptr(size), unix.MADV_DONTNEED)
 		}
 	}
+}
+
+// loadedAsBuilt tells that the program runs at the addresses that it was linked
+// for. Where it does not, the loader has put them into pages that were made
+// read-only afterwards, and that the file does not hold.
+func loadedAsBuilt() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-buildmode", Value: "exe"})
 }
 
 // readOnlyMapping reads a line of proc_pid_maps(5); ok is false unless it is a

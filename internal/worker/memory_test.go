@@ -31,11 +31,11 @@ func fileResident(tb testing.TB) int {
 // on working.
 func TestReleaseStartup(t *testing.T) {
 	before := fileResident(t)
-	releaseStartup()
+	ReleaseStartup()
 	if after := fileResident(t); after >= before {
 		t.Errorf("%d KiB of files resident before, %d after", before, after)
 	}
-	releaseStartup()
+	ReleaseStartup()
 }
 
 // Only mappings of the program that cannot be written to are given back.

@@ -230,7 +230,7 @@ func (w *worker) reportStatus(ctx context.Context) {
 	var trouble *string
 	for first := true; pause(ctx, statusPeriod); first = false {
 		if first {
-			releaseStartup()
+			ReleaseStartup()
 		}
 		w.clock.look(w.log)
 		s, p, t := w.traffic.served.Load(), w.traffic.pending(), w.trouble.Load()
