@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairagro/middleware-api/internal/arc"
 	"github.com/fairagro/middleware-api/internal/rocrate"
 )
 
@@ -96,4 +99,99 @@ func TestReadHoldsLargeTablesInLittleMemory(t *testing.T) {
 		t.Errorf("reading a crate of %d bytes allocated %d bytes", len(doc), total)
 	}
 	runtime.KeepAlive(inv)
+}
+
+// pairedCrate gives a crate with one table, the rows of which stand for one process each, or for one together. Inputs, outputs,
+// their values and those of the process are entities of their own; the value of a few inputs is that of the process.
+func pairedCrate(rows int, together bool) []byte {
+	var entities, processes, inputs, outputs []string
+	ref := func(id string, i int) string { return fmt.Sprintf(`{"@id":"#%s%d"}`, id, i) }
+	process := func(i int, object, result string) {
+		processes = append(processes, ref("p", i))
+		entities = append(entities, fmt.Sprintf(`{"@id":"#p%d","@type":"LabProcess","name":"t_%[1]d","object":%s,"result":%s,`+
+			`"parameterValue":[{"@id":"#shared"},{"@id":"#second"}],"executesLabProtocol":{"@id":"#protocol"}}`, i, object, result))
+	}
+	for i := range rows {
+		inputs, outputs = append(inputs, ref("s", i)), append(outputs, ref("f", i))
+		characteristic := ref("c", i)
+		if i%1500 == 7 {
+			characteristic = `{"@id":"#shared"}`
+		}
+		entities = append(entities,
+			fmt.Sprintf(`{"@id":"#s%d","@type":"Sample","additionalType":"Source","name":"plant %[1]d","additionalProperty":%s}`, i, characteristic),
+			fmt.Sprintf(`{"@id":"#c%d","@type":"PropertyValue","additionalType":"CharacteristicValue","name":"height","value":"%[1]d"}`, i),
+			fmt.Sprintf(`{"@id":"#f%d","@type":"File","name":"%[1]d.raw"}`, i))
+		if !together {
+			process(i, inputs[i], outputs[i])
+		}
+	}
+	if together {
+		process(0, "["+strings.Join(inputs, ",")+"]", "["+strings.Join(outputs, ",")+"]")
+	}
+	return crate(append(entities,
+		`{"@id":"./","@type":"Dataset","identifier":"I","hasPart":{"@id":"a"}}`,
+		`{"@id":"a","@type":"Dataset","additionalType":"Assay","identifier":"A","about":[`+strings.Join(processes, ",")+`]}`,
+		`{"@id":"#shared","@type":"PropertyValue","additionalType":["ParameterValue","CharacteristicValue"],"name":"light","value":"9","unitText":"lx"}`,
+		`{"@id":"#second","@type":"PropertyValue","additionalType":"ParameterValue","name":"time","value":"1","unitText":"day"}`,
+		`{"@id":"#protocol","@type":"LabProtocol","name":"growth","labEquipment":{"@id":"#second"}}`)...)
+}
+
+// A process with the inputs and outputs of many rows gives the table that as many processes give, although
+// nothing is kept of a row that is done.
+func TestRowsOfOneProcessAreThoseOfMany(t *testing.T) {
+	t.Parallel()
+	one, many := mustRead(t, pairedCrate(5000, true)), mustRead(t, pairedCrate(5000, false))
+	if diff := cmp.Diff(tableText(many.Assays[0].Tables[0]), tableText(one.Assays[0].Tables[0])); diff != "" {
+		t.Errorf("many (-), one (+):\n%s", diff)
+	}
+}
+
+// What an earlier row has looked at already is kept while a later one uses it, however much that looks at.
+func TestRowsKeepWhatTheyUse(t *testing.T) {
+	t.Parallel()
+	values := []int{1, 3000, 1} // by row; the many push the output of the first row out
+	entities := []string{
+		`{"@id":"./","@type":"Dataset","identifier":"I","hasPart":{"@id":"a"}}`,
+		`{"@id":"a","@type":"Dataset","additionalType":"Assay","identifier":"A","about":{"@id":"#p"}}`,
+		`{"@id":"#p","@type":"LabProcess","name":"t_0","object":[{"@id":"#s0"},{"@id":"#s1"},{"@id":"#s2"}],"result":[{"@id":"#f"},{"@id":"#f"},{"@id":"#f"}]}`,
+		`{"@id":"#f","@type":"File","name":"all.raw"}`,
+	}
+	for row, n := range values {
+		var of []string
+		for i := range n {
+			of = append(of, fmt.Sprintf(`{"@id":"#c%d-%d"}`, row, i))
+			entities = append(entities, fmt.Sprintf(`{"@id":"#c%d-%d","@type":"PropertyValue","additionalType":"CharacteristicValue","name":"c%[2]d","value":"%[1]d"}`, row, i))
+		}
+		entities = append(entities, fmt.Sprintf(`{"@id":"#s%d","@type":"Sample","name":"s%[1]d","additionalProperty":[%s]}`, row, strings.Join(of, ",")))
+	}
+	for i, row := range tableText(mustRead(t, crate(entities...)).Assays[0].Tables[0]) {
+		if cells := strings.Split(row, " | "); len(cells) != values[i]+2 || !strings.Contains(cells[len(cells)-1], "all.raw") {
+			t.Errorf("row %d: %d cells, the last is %s", i, len(cells), cells[len(cells)-1])
+		}
+	}
+}
+
+// tableText shows a table row by row.
+func tableText(table *arc.Table) (rows []string) {
+	for i := range table.NumRows() {
+		var row []string
+		for column, cell := range table.Row(i) {
+			row = append(row, fmt.Sprint(table.Columns()[column], cell))
+		}
+		rows = append(rows, strings.Join(row, " | "))
+	}
+	return rows
+}
+
+// What is allocated for a long table is a small multiple of the crate, also when one process stands for all rows.
+func TestOneProcessForManyRowsTakesLittleMemory(t *testing.T) {
+	doc := pairedCrate(20_000, true)
+	rocrate.Read(doc) // fills pools
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	rocrate.Read(doc)
+	runtime.ReadMemStats(&after)
+	if factor := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(doc)); factor > 4 {
+		t.Errorf("%.2f times the crate", factor)
+	}
 }

@@ -22,7 +22,7 @@ type tableCell struct {
 // rowBuffers are used again for every process.
 type rowBuffers struct {
 	cells           []tableCell
-	inputs, outputs []jsonld.Node
+	inputs, outputs []jsondoc.Value
 	parameters      []tableCell
 	values          []jsonld.Node
 	comments        []arc.Comment
@@ -165,8 +165,8 @@ func (r *reader) addRows(b *arc.TableBuilder, p, protocol jsonld.Node) bool {
 	if buf.comments = buf.comments[:0]; p.Has(jsonld.DisambiguatingDescription) {
 		buf.comments = r.describedComments(buf.comments, p)
 	}
-	buf.inputs = r.appendNodes(buf.inputs[:0], p, jsonld.Object, 0)
-	buf.outputs = r.appendNodes(buf.outputs[:0], p, jsonld.Result, 0)
+	buf.inputs = r.appendEnds(buf.inputs[:0], p, jsonld.Object)
+	buf.outputs = r.appendEnds(buf.outputs[:0], p, jsonld.Result)
 	inputs, outputs := buf.inputs, buf.outputs
 	rows := min(len(inputs), len(outputs))
 	switch {
@@ -177,12 +177,14 @@ func (r *reader) addRows(b *arc.TableBuilder, p, protocol jsonld.Node) bool {
 			"give it as many inputs as outputs, or one process for each row")
 	}
 	for i := range rows {
+		// A process may have as many inputs as a table has rows.
+		r.graph.Turn()
 		var input, output jsonld.Node
 		if i < len(inputs) {
-			input = inputs[i]
+			input, _ = r.graph.Resolve(inputs[i])
 		}
 		if i < len(outputs) {
-			output = outputs[i]
+			output, _ = r.graph.Resolve(outputs[i])
 		}
 		row := r.values(fixed, input, output)
 		if !r.spend(cellCost*(len(fixed.cells)+len(row)+len(buf.comments)+3), p) {
@@ -204,8 +206,21 @@ func (r *reader) addRows(b *arc.TableBuilder, p, protocol jsonld.Node) bool {
 			b.Add(r.end(output, false))
 		}
 		b.EndRow()
+		r.graph.ForgetTurn()
 	}
 	return true
+}
+
+// appendEnds appends the values of a process that lead to its inputs or outputs.
+func (r *reader) appendEnds(list []jsondoc.Value, p jsonld.Node, property jsonld.Property) []jsondoc.Value {
+	for v := range p.Values(property) {
+		if !r.graph.Leads(v) {
+			r.warnDangling(p, property, v)
+		} else if r.spend(nodeCost, p) {
+			list = append(list, v)
+		}
+	}
+	return list
 }
 
 // values gives the cells of a row that have a place: characteristics of the input, components, parameters, factors of

@@ -95,6 +95,9 @@ func ParseTo(body []byte, depth int, each func(Value) bool) (*Doc, error) {
 	p := parser{s: text, nodes: d.nodes[:0], keep: depth, each: each, doc: d}
 	err = p.document()
 	d.nodes, d.suspect = p.nodes, p.suspect
+	if d.dropped && cap(d.nodes) > maxPooledNodes {
+		d.nodes = slices.Clone(d.nodes) // most of it was for what is dropped
+	}
 	if err != nil {
 		d.Release()
 		return nil, err
@@ -110,11 +113,11 @@ func (v Value) Expand() Value { return v.doc.ExpandAt(v.Offset(), 0, new(Doc), n
 type Room struct{ nodes []node }
 
 // Sizes of the pieces of a Room, in nodes, and how many bytes there are to a node at least in the arrays of
-// references that make an entity long: {"@id":"x"}, is four.
+// references that make an entity long.
 const (
 	firstPiece = 256
 	nextPiece  = 2048
-	shortest   = 3
+	shortest   = 3 // {"@id":"x"}, is four
 )
 
 // ExpandAt is Expand for the value at an offset that Value.Offset gave, for those who expand many: the result is
@@ -126,8 +129,8 @@ func (d *Doc) ExpandAt(offset, length int, part *Doc, room *Room) Value {
 	if !own {
 		p.nodes = room.free()
 	}
-	if n := length / shortest; n > nextPiece {
-		p.nodes, own = make([]node, 0, n), true
+	if length/shortest > nextPiece {
+		p.nodes, own = make([]node, 0, tokens(d.text[offset:offset+length])), true
 	}
 	_, _ = p.value(offset) // the text was checked when d was made
 	if !own {

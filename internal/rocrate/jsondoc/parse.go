@@ -40,13 +40,18 @@ func (p *parser) document() error {
 // reserve makes room for the index of a text with few numbers. Counting costs little, growing a
 // large index much.
 func (p *parser) reserve() {
-	count := func(c string) int { return bytes.Count(p.s, []byte(c)) }
 	if p.keep <= MaxDepth || cap(p.nodes) >= len(p.s)/4 {
 		return
 	}
-	if n := count(`"`)/2 + 2*(count("{")+count("[")) + 8; n > cap(p.nodes) {
+	if n := tokens(p.s); n > cap(p.nodes) {
 		p.nodes = make([]node, 0, n)
 	}
+}
+
+// tokens is how long the index of a text with few numbers becomes at most.
+func tokens(text []byte) int {
+	count := func(c string) int { return bytes.Count(text, []byte(c)) }
+	return count(`"`)/2 + 2*(count("{")+count("[")) + 8
 }
 
 // space skips white space from i on.

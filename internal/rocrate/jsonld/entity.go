@@ -15,6 +15,7 @@ type entity struct {
 	merged     *merged
 	memo       any
 	at         uint32 // offset of the object
+	turn       uint32 // in which it was looked at, 0 outside of turns
 	types      Type
 	typed      bool        // whether types are known
 	passing    bool        // whether it was looked at in passing
@@ -35,7 +36,10 @@ type slab struct {
 	size     int
 	room     jsondoc.Room
 	passing  bool      // see Graph.Pass
+	turns    uint32    // see Graph.Turn
+	turn     uint32    // the present one, 0 between turns
 	dropped  []*entity // cannot be found any more
+	turned   []*entity // of them those of the present turn
 	unused   []*entity // and are not in use either
 }
 
@@ -67,7 +71,7 @@ func (s *slab) next() *entity {
 	if n := len(s.unused); n > 0 {
 		e := s.unused[n-1]
 		s.unused = s.unused[:n-1]
-		*e = entity{members: e.members[:0], index: e.index, passing: true}
+		*e = entity{members: e.members[:0], index: e.index, passing: true, turn: s.turn}
 		return e
 	}
 	if len(s.entities) == 0 {
@@ -76,14 +80,20 @@ func (s *slab) next() *entity {
 	}
 	e := &s.entities[0]
 	s.entities = s.entities[1:]
-	e.passing = s.passing
+	e.passing, e.turn = s.passing, s.turn
 	return e
 }
 
 // drop takes an entity that nobody will look up any more. It may still be in use.
 func (s *slab) drop(e *entity) {
-	if s.passing && e.passing {
+	switch {
+	case !s.passing || !e.passing:
+	case e.turn == 0:
 		s.dropped = append(s.dropped, e)
+	case e.turn == s.turn:
+		s.turned = append(s.turned, e)
+	default: // its turn is over
+		s.unused = append(s.unused, e)
 	}
 }
 
@@ -91,13 +101,26 @@ func (s *slab) drop(e *entity) {
 // it is done with those it has looked at. So long as it passes, their memory is used again.
 func (g *Graph) Pass(passing bool) {
 	clear(g.recent[:]) // these may be in use after Forget
-	g.slab.passing, g.slab.dropped, g.slab.unused = passing, nil, nil
+	g.slab.passing, g.slab.dropped, g.slab.turned, g.slab.unused = passing, nil, nil, nil
 }
 
 // Forget says that no node is in use any more that was looked at since Pass.
 func (g *Graph) Forget() {
 	g.slab.unused = append(g.slab.unused, g.slab.dropped...)
 	g.slab.dropped = g.slab.dropped[:0]
+}
+
+// Turn begins what ForgetTurn ends: nodes that are looked at between the two are not in use afterwards, those
+// from before still are. Turns are not within each other.
+func (g *Graph) Turn() {
+	g.slab.turns++
+	g.slab.turn = g.slab.turns
+}
+
+// ForgetTurn is Forget for the nodes that were looked at since Turn.
+func (g *Graph) ForgetTurn() {
+	s := &g.slab
+	s.unused, s.turned, s.turn = append(s.unused, s.turned...), s.turned[:0], 0
 }
 
 // read finds out what the members of an object mean. A context of its own comes before that of the

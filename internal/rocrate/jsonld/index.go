@@ -136,6 +136,8 @@ func (g *Graph) byID(id []byte) (Node, bool) {
 		}
 		*recent = g.load(at, g.distance(number), g.merged[number])
 		g.work += len((*recent).object.Raw())
+	} else if (*recent).turn != 0 {
+		(*recent).turn = g.slab.turn // it is in use again
 	}
 	return Node{*recent}, true
 }

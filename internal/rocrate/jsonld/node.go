@@ -256,20 +256,40 @@ func (n Node) Values(p Property) iter.Seq[jsondoc.Value] { return n.property(p).
 
 // Resolve gives the node that a value is or refers to.
 func (g *Graph) Resolve(v jsondoc.Value) (Node, bool) {
-	if v.Kind() != jsondoc.Object {
+	switch id, refers, is := g.target(v); {
+	case refers:
+		return g.lookup(id)
+	case is:
+		return g.newNode(v), true
+	default:
 		return Node{}, false
+	}
+}
+
+// Leads says whether Resolve has a node for a value, without looking at it.
+func (g *Graph) Leads(v jsondoc.Value) bool {
+	id, refers, is := g.target(v)
+	if refers {
+		var buf [64]byte
+		return g.find(id.Bytes(buf[:0])).number != 0
+	}
+	return is
+}
+
+// target says whether a value refers to the entity with an @id, or is a node itself.
+func (g *Graph) target(v jsondoc.Value) (id jsondoc.Value, refers, is bool) {
+	if v.Kind() != jsondoc.Object {
+		return jsondoc.Value{}, false, false
 	}
 	s := shapeOf(v)
 	switch s.kind() {
 	case inlineNode:
-		if _, ok := g.flattened[uint32(v.Offset())]; ok {
-			return g.lookup(s.id)
-		}
-		return g.newNode(v), true
+		_, refers = g.flattened[uint32(v.Offset())]
+		return s.id, refers, true
 	case reference:
-		return g.lookup(s.id)
+		return s.id, true, false
 	default:
-		return Node{}, false
+		return jsondoc.Value{}, false, false
 	}
 }
 
