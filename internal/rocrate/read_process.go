@@ -22,7 +22,7 @@ type tableCell struct {
 // rowBuffers are used again for every process.
 type rowBuffers struct {
 	cells           []tableCell
-	inputs, outputs []jsondoc.Value
+	inputs, outputs []jsonld.Ref
 	parameters      []tableCell
 	values          []jsonld.Node
 	comments        []arc.Comment
@@ -181,10 +181,10 @@ func (r *reader) addRows(b *arc.TableBuilder, p, protocol jsonld.Node) bool {
 		r.graph.Turn()
 		var input, output jsonld.Node
 		if i < len(inputs) {
-			input, _ = r.graph.Resolve(inputs[i])
+			input = r.graph.Look(inputs[i])
 		}
 		if i < len(outputs) {
-			output, _ = r.graph.Resolve(outputs[i])
+			output = r.graph.Look(outputs[i])
 		}
 		row := r.values(fixed, input, output)
 		if !r.spend(cellCost*(len(fixed.cells)+len(row)+len(buf.comments)+3), p) {
@@ -211,13 +211,13 @@ func (r *reader) addRows(b *arc.TableBuilder, p, protocol jsonld.Node) bool {
 	return true
 }
 
-// appendEnds appends the values of a process that lead to its inputs or outputs.
-func (r *reader) appendEnds(list []jsondoc.Value, p jsonld.Node, property jsonld.Property) []jsondoc.Value {
+// appendEnds appends what leads to the inputs or outputs of a process.
+func (r *reader) appendEnds(list []jsonld.Ref, p jsonld.Node, property jsonld.Property) []jsonld.Ref {
 	for v := range p.Values(property) {
-		if !r.graph.Leads(v) {
+		if ref, ok := r.graph.Refer(v); !ok {
 			r.warnDangling(p, property, v)
 		} else if r.spend(nodeCost, p) {
-			list = append(list, v)
+			list = append(list, ref)
 		}
 	}
 	return list

@@ -1,10 +1,6 @@
 package jsonld
 
-import (
-	"hash/maphash"
-
-	"github.com/fairagro/middleware-api/internal/rocrate/jsondoc"
-)
+import "hash/maphash"
 
 // entry says where an entity and its @id stand in the text.
 type entry struct{ object, id uint32 }
@@ -117,18 +113,15 @@ func (g *Graph) grow() {
 	}
 }
 
-// lookup gives the entity that a string value names.
-func (g *Graph) lookup(id jsondoc.Value) (Node, bool) {
-	var buf [64]byte
-	return g.byID(id.Bytes(buf[:0]))
-}
-
 func (g *Graph) byID(id []byte) (Node, bool) {
 	s := g.find(id)
 	if s.number == 0 {
 		return Node{}, false
 	}
-	number := s.number - 1
+	return g.byNumber(s.number - 1), true
+}
+
+func (g *Graph) byNumber(number uint32) Node {
 	recent, at := &g.recent[number%maxRecent], g.entries.at(int(number)).object
 	if *recent == nil || (*recent).at != at {
 		if *recent != nil {
@@ -139,7 +132,7 @@ func (g *Graph) byID(id []byte) (Node, bool) {
 	} else if (*recent).turn != 0 {
 		(*recent).turn = g.slab.turn // it is in use again
 	}
-	return Node{*recent}, true
+	return Node{*recent}
 }
 
 // distance gives how far behind an entity the next one is, 0 if that is not known.

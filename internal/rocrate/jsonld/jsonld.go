@@ -105,11 +105,16 @@ func Read(doc *Document, report Reporter) *Graph {
 		report(CodeDocument, at, "", "the crate has no array @graph")
 		return nil
 	}
-	ok = g.checkNested(root) && ok
+	reason := nestedReason(root.Raw())
+	if reason {
+		ok = g.checkNested(root) && ok
+	}
 	if !g.add(entries, &doc.entries) || !ok {
 		return nil
 	}
-	g.checkTypes(root)
+	if reason || g.vocabulary.context.mayFail() {
+		g.checkTypes()
+	}
 	return g
 }
 

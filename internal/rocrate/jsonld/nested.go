@@ -11,12 +11,8 @@ const readOnlyKey = "Id"
 
 // checkNested reports what makes the reference library refuse a crate wherever it stands in it, also
 // in an object that nobody looks at: a context that defines a term by something else than a
-// text or by a prefix that is no address, and the key that nobody may write. It
-// looks at the document only if a word in it gives reason to.
+// text or by a prefix that is no address, and the key that nobody may write.
 func (g *Graph) checkNested(root jsondoc.Value) bool {
-	if !hasReason(root.Raw()) {
-		return true
-	}
 	ok := true
 	for _, m := range root.Expand().UniqueMembers() {
 		switch m.Name {
@@ -33,11 +29,8 @@ func (g *Graph) checkNested(root jsondoc.Value) bool {
 }
 
 // checkTypes expands the types of all entities, also of those that nobody looks at, so that contexts that break on one are
-// reported. It does so only under a context on which a type may break.
-func (g *Graph) checkTypes(root jsondoc.Value) {
-	if !g.vocabulary.context.mayFail() && !hasReason(root.Raw()) {
-		return
-	}
+// reported.
+func (g *Graph) checkTypes() {
 	for number := range g.entries.len() {
 		var buf [64]byte
 		if n, ok := g.byID(g.doc.StringAt(int(g.entries.at(number).id), buf[:0])); ok {
@@ -46,10 +39,15 @@ func (g *Graph) checkTypes(root jsondoc.Value) {
 	}
 }
 
-// hasReason says whether a text mentions a context besides its own or the key that is refused, or may do so by escapes.
-func hasReason(text []byte) bool {
-	if bytes.Count(text, []byte(`"@context"`)) > 1 || bytes.Contains(text, []byte(`"`+readOnlyKey+`"`)) {
+// nestedReason says whether a text mentions a context besides its own or the key that is refused, or may do so by escapes:
+// only then there can be something to report in what is nested. What is looked for begins with a rare
+// character, so that most of the text is passed over quickly.
+func nestedReason(text []byte) bool {
+	if bytes.Count(text, []byte(`@context"`)) > 1 || bytes.Contains(text, []byte(readOnlyKey+`"`)) {
 		return true
+	}
+	if bytes.IndexByte(text, '\\') < 0 {
+		return false
 	}
 	for _, escape := range [...]string{`\u004`, `\u005`, `\u006`, `\u007`} { // ASCII letters and @
 		if bytes.Contains(text, []byte(escape)) {

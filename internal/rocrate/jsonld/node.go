@@ -256,41 +256,45 @@ func (n Node) Values(p Property) iter.Seq[jsondoc.Value] { return n.property(p).
 
 // Resolve gives the node that a value is or refers to.
 func (g *Graph) Resolve(v jsondoc.Value) (Node, bool) {
-	switch id, refers, is := g.target(v); {
-	case refers:
-		return g.lookup(id)
-	case is:
-		return g.newNode(v), true
-	default:
+	ref, ok := g.Refer(v)
+	if !ok {
 		return Node{}, false
 	}
+	return g.Look(ref), true
 }
 
-// Leads says whether Resolve has a node for a value, without looking at it.
-func (g *Graph) Leads(v jsondoc.Value) bool {
-	id, refers, is := g.target(v)
-	if refers {
-		var buf [64]byte
-		return g.find(id.Bytes(buf[:0])).number != 0
-	}
-	return is
+// Ref leads to a node without looking at it.
+type Ref struct {
+	entity uint32        // its number plus one, or 0 for
+	inline jsondoc.Value // a node in its place
 }
 
-// target says whether a value refers to the entity with an @id, or is a node itself.
-func (g *Graph) target(v jsondoc.Value) (id jsondoc.Value, refers, is bool) {
+// Refer says where a value leads, if it is a node or refers to one.
+func (g *Graph) Refer(v jsondoc.Value) (Ref, bool) {
 	if v.Kind() != jsondoc.Object {
-		return jsondoc.Value{}, false, false
+		return Ref{}, false
 	}
 	s := shapeOf(v)
 	switch s.kind() {
 	case inlineNode:
-		_, refers = g.flattened[uint32(v.Offset())]
-		return s.id, refers, true
+		if _, ok := g.flattened[uint32(v.Offset())]; !ok {
+			return Ref{inline: v}, true
+		}
 	case reference:
-		return s.id, true, false
 	default:
-		return jsondoc.Value{}, false, false
+		return Ref{}, false
 	}
+	var buf [64]byte
+	ref := Ref{entity: g.find(s.id.Bytes(buf[:0])).number}
+	return ref, ref.entity != 0
+}
+
+// Look gives the node that a reference leads to.
+func (g *Graph) Look(ref Ref) Node {
+	if ref.entity == 0 {
+		return g.newNode(ref.inline)
+	}
+	return g.byNumber(ref.entity - 1)
 }
 
 // OnlyHas says whether a property is all that the node has.
