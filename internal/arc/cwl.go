@@ -83,7 +83,8 @@ type CWLNote struct {
 
 // CWLValue is what a note says: a text, a list or a mapping.
 type CWLValue struct {
-	Text   string
-	List   []CWLValue // nil unless it is a list
-	Fields []CWLNote  // nil unless it is a mapping
+	Text    string
+	List    []CWLValue // nil unless it is a list
+	Fields  []CWLNote  // nil unless it is a mapping
+	Written bool       // as in the crate: texts have their quotes, the items of a list lines of their own
 }

@@ -3,8 +3,8 @@ package rocrate
 import (
 	"errors"
 	"io"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -36,6 +36,9 @@ func parseCWLType(text string) (arc.CWLType, error) {
 	if len(text) > maxCWLLength {
 		return arc.CWLType{}, errCWLForm
 	}
+	if rest := withoutDirectives(text); rest != text {
+		return parseCWLType(rest)
+	}
 	if strings.Count(text, "[")+strings.Count(text, "{") > 1000 {
 		return arc.CWLType{}, errCWLDepth
 	}
@@ -47,6 +50,17 @@ func parseCWLType(text string) (arc.CWLType, error) {
 		return parseFlow(text)
 	}
 	return parseBlock(trimmed)
+}
+
+// withoutDirectives cuts off the directives of YAML (%YAML 1.2) that a text begins with.
+func withoutDirectives(text string) string {
+	for {
+		line, rest, _ := strings.Cut(strings.TrimLeft(text, "\r\n"), "\n")
+		if !strings.HasPrefix(arc.TrimSpace(line), "%") {
+			return text
+		}
+		text = rest
+	}
 }
 
 // parseFlow reads a type in brackets, which is on one line, without comments, and has nothing behind it. YAML itself is not so
@@ -63,6 +77,9 @@ func parseFlow(text string) (arc.CWLType, error) {
 			return arc.CWLType{}, errCWLForm
 		}
 		return decodeCWLType(n, 0)
+	}
+	if hasRefusedValue(doc.Content[0], false) {
+		return arc.CWLType{}, errCWLForm
 	}
 	return decodeCWLType(doc.Content[0], 0)
 }
@@ -97,27 +114,71 @@ func hasGluedKey(n *yaml.Node) bool {
 
 // parseBlock reads a type that is written on several lines, or a name in quotes or with a comment.
 func parseBlock(text string) (arc.CWLType, error) {
-	decoder := yaml.NewDecoder(strings.NewReader(text + "\n"))
-	var doc, more yaml.Node
-	if decoder.Decode(&doc) != nil || !errors.Is(decoder.Decode(&more), io.EOF) {
+	doc, err := decodeYAML(text)
+	if err != nil {
+		doc, err = decodeYAML(unquotedColon.ReplaceAllStringFunc(text, quoteColon))
+	}
+	if err != nil || hasRefusedValue(doc.Content[0], false) {
 		return arc.CWLType{}, errCWLForm
 	}
 	n := doc.Content[0]
-	switch n.Kind {
-	case yaml.MappingNode:
-	case yaml.ScalarNode, yaml.SequenceNode:
-		// A comment on a line of its own counts as something else beside the type.
-		if hasOwnLine := func(n *yaml.Node) bool { return n.HeadComment+n.FootComment != "" }; hasOwnLine(&doc) || hasOwnLine(n) ||
-			slices.ContainsFunc(n.Content, hasOwnLine) {
-			return arc.CWLType{}, errCWLForm
-		}
-		if n.Kind == yaml.SequenceNode && n.Anchor != "" {
-			return arc.CWLType{}, errCWLForm
-		}
-	default:
+	if n.Kind != yaml.MappingNode && hasCommentLine(doc) || n.Kind == yaml.SequenceNode && n.Anchor != "" {
 		return arc.CWLType{}, errCWLForm
 	}
 	return decodeCWLType(n, 0)
+}
+
+// decodeYAML parses a text that is one document.
+func decodeYAML(text string) (*yaml.Node, error) {
+	decoder := yaml.NewDecoder(strings.NewReader(text + "\n"))
+	var doc, more yaml.Node
+	if err := decoder.Decode(&doc); err != nil {
+		return nil, err
+	}
+	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+		return nil, errCWLForm
+	}
+	return &doc, nil
+}
+
+// unquotedColon finds lines like "doc: see: there", which are not YAML but what the reference library writes and reads.
+var unquotedColon = regexp.MustCompile(`(?m)^( *(?:- )?\w+: +)([^ '"|>&*!\[{#-].*: .*)$`)
+
+func quoteColon(line string) string {
+	parts := unquotedColon.FindStringSubmatch(line)
+	value, comment, _ := strings.Cut(parts[2], " #")
+	if comment != "" {
+		comment = " #" + comment
+	}
+	return parts[1] + "'" + strings.ReplaceAll(arc.TrimSpace(value), "'", "''") + "'" + comment
+}
+
+// hasRefusedValue says whether a field has a value that is YAML, but nothing that the reference library reads: none at all within
+// braces, and one below a line with a comment, unless it is a field of the outermost mapping.
+func hasRefusedValue(n *yaml.Node, inner bool) bool {
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 1 {
+			if n.Style&yaml.FlowStyle != 0 && isEmptyScalar(child) || inner && beginsWithComment(child) {
+				return true
+			}
+		}
+		if hasRefusedValue(child, true) {
+			return true
+		}
+	}
+	return false
+}
+
+// beginsWithComment says whether a comment stands on a line of its own before a node.
+func beginsWithComment(n *yaml.Node) bool {
+	return n.HeadComment != "" || len(n.Content) > 0 && beginsWithComment(n.Content[0])
+}
+
+// hasCommentLine says whether a comment stands on a line of its own before or behind a node or one of its items, or behind the
+// brackets of a list, where the reference library takes it for something else beside these.
+func hasCommentLine(n *yaml.Node) bool {
+	beside := func(n *yaml.Node) bool { return n.HeadComment+n.FootComment != "" }
+	return beside(n) || n.Kind == yaml.SequenceNode && (n.LineComment != "" || slices.ContainsFunc(n.Content, beside))
 }
 
 var cwlNames = map[string]arc.CWLTypeKind{
@@ -158,6 +219,9 @@ func decodeCWLType(n *yaml.Node, depth int) (arc.CWLType, error) {
 	if depth > maxCWLDepth {
 		return arc.CWLType{}, errCWLDepth
 	}
+	if n.Kind != yaml.MappingNode && hasCommentLine(n) {
+		return arc.CWLType{}, errCWLForm
+	}
 	switch n.Kind {
 	case yaml.ScalarNode:
 		return namedCWLType(n.Value)
@@ -192,19 +256,22 @@ func decodeCWLMapping(n *yaml.Node, depth int) (arc.CWLType, error) {
 		if err != nil && !errors.Is(err, errCWLMissing) && !errors.Is(err, errCWLDepth) {
 			fields, err = nil, nil // the reference library loses all fields when one is of an unknown type
 		}
-		return withNotes(arc.CWLType{Kind: arc.CWLRecord, Fields: fields}, n, err, "label", "doc", "name")
+		return withNotes(arc.CWLType{Kind: arc.CWLRecord, Fields: fields}, n, err, "type", "fields")
 	case "enum":
 		symbols, err := decodeCWLSymbols(yamlField(n, "symbols"))
-		return withNotes(arc.CWLType{Kind: arc.CWLEnum, Symbols: symbols}, n, err, "label", "doc", "name")
+		return withNotes(arc.CWLType{Kind: arc.CWLEnum, Symbols: symbols}, n, err, "type", "symbols")
 	case "array":
 		items := yamlField(n, "items")
 		if items == nil {
 			return arc.CWLType{}, errCWLMissing
 		}
 		of, err := decodeCWLType(items, depth+1)
-		return withNotes(arc.CWLType{Kind: arc.CWLArray, Items: &of}, n, err, "label", "doc", "name")
+		return withNotes(arc.CWLType{Kind: arc.CWLArray, Items: &of}, n, err, "type", "items")
 	case "File", "Directory":
-		return withNotes(arc.CWLType{Kind: arc.CWLTypeKind(kind.Value)}, n, nil)
+		t := arc.CWLType{Kind: arc.CWLTypeKind(kind.Value)}
+		notes, err := decodeCWLObject(n, t.Kind)
+		t.Notes = notes
+		return t, err
 	default:
 		return namedCWLType(kind.Value)
 	}
@@ -215,7 +282,7 @@ func decodeCWLSymbols(n *yaml.Node) ([]string, error) {
 	if n == nil {
 		return nil, errCWLMissing
 	}
-	if n.Kind != yaml.SequenceNode {
+	if n.Kind != yaml.SequenceNode || hasCommentLine(n) {
 		return nil, errCWLForm
 	}
 	var symbols []string
@@ -223,7 +290,7 @@ func decodeCWLSymbols(n *yaml.Node) ([]string, error) {
 		if s.Kind != yaml.ScalarNode {
 			return nil, errCWLForm
 		}
-		symbols = append(symbols, s.Value)
+		symbols = append(symbols, scalarText(s))
 	}
 	return symbols, nil
 }
@@ -234,7 +301,17 @@ func decodeCWLFields(n *yaml.Node, depth int) ([]arc.CWLField, error) {
 	switch {
 	case n == nil:
 	case n.Kind == yaml.SequenceNode:
-		for _, f := range n.Content {
+		if n.LineComment != "" {
+			return nil, errCWLForm
+		}
+		for i, f := range n.Content {
+			switch {
+			case f.HeadComment == "":
+			case i == 0:
+				return nil, errCWLForm
+			default:
+				return nil, errCWLMissing
+			}
 			name, of := yamlField(f, "name"), yamlField(f, "type")
 			if name == nil || of == nil {
 				return nil, errCWLMissing
@@ -243,7 +320,9 @@ func decodeCWLFields(n *yaml.Node, depth int) ([]arc.CWLField, error) {
 		}
 	case n.Kind == yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			pairs = append(pairs, [2]*yaml.Node{n.Content[i], n.Content[i+1]})
+			if !isEmptyScalar(n.Content[i+1]) {
+				pairs = append(pairs, [2]*yaml.Node{n.Content[i], n.Content[i+1]})
+			}
 		}
 	}
 	var fields []arc.CWLField
@@ -263,93 +342,7 @@ func decodeCWLFields(n *yaml.Node, depth int) ([]arc.CWLField, error) {
 		if name.Kind != yaml.ScalarNode {
 			return nil, errCWLForm
 		}
-		fields = append(fields, arc.CWLField{Name: name.Value, Type: is, Notes: notes})
+		fields = append(fields, arc.CWLField{Name: scalarText(name), Type: is, Notes: notes})
 	}
 	return fields, nil
-}
-
-// withNotes gives a type with what else its mapping says, unless there was an error.
-func withNotes(t arc.CWLType, n *yaml.Node, err error, texts ...string) (arc.CWLType, error) {
-	if err != nil {
-		return t, err
-	}
-	t.Notes, err = decodeCWLNotes(n, []string{"type", "class", "items", "symbols", "fields"}, texts...)
-	return t, err
-}
-
-// decodeCWLNotes reads what a mapping says besides the known fields: first some that have to be texts, then all others in
-// their order.
-func decodeCWLNotes(n *yaml.Node, known []string, texts ...string) ([]arc.CWLNote, error) {
-	var notes []arc.CWLNote
-	for _, key := range texts {
-		value := yamlField(n, key)
-		if value == nil {
-			continue
-		}
-		if value.Kind != yaml.ScalarNode {
-			return nil, errCWLForm
-		}
-		notes = append(notes, arc.CWLNote{Key: key, Value: arc.CWLValue{Text: value.Value}})
-	}
-	if n.Kind != yaml.MappingNode {
-		return notes, nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if key := n.Content[i].Value; !slices.Contains(known, key) && !slices.Contains(texts, key) {
-			notes = append(notes, arc.CWLNote{Key: key, Value: decodeCWLValue(n.Content[i+1])})
-		}
-	}
-	return notes, nil
-}
-
-// decodeCWLValue reads a value of any kind.
-func decodeCWLValue(n *yaml.Node) arc.CWLValue {
-	switch n.Kind {
-	case yaml.SequenceNode:
-		list := make([]arc.CWLValue, len(n.Content))
-		for i, item := range n.Content {
-			list[i] = decodeCWLValue(item)
-		}
-		return arc.CWLValue{List: list}
-	case yaml.MappingNode:
-		fields := []arc.CWLNote{}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			fields = append(fields, arc.CWLNote{Key: n.Content[i].Value, Value: decodeCWLValue(n.Content[i+1])})
-		}
-		return arc.CWLValue{Fields: fields}
-	default:
-		return arc.CWLValue{Text: plainScalar(n)}
-	}
-}
-
-// plainScalar gives the text of a scalar, truth values and numbers in their usual form unless they are in quotes.
-func plainScalar(n *yaml.Node) string {
-	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
-		return n.Value
-	}
-	if lower := strings.ToLower(n.Value); lower == "true" || lower == "false" {
-		return lower
-	}
-	if i, err := strconv.ParseInt(n.Value, 10, 64); err == nil {
-		return strconv.FormatInt(i, 10)
-	}
-	if d, ok := strings.CutPrefix(n.Value, "-"); ok || d != "" {
-		if f, err := strconv.ParseFloat(n.Value, 64); err == nil && strings.Trim(d, "0123456789.eE+-") == "" {
-			return strconv.FormatFloat(f, 'f', -1, 64)
-		}
-	}
-	return n.Value
-}
-
-// yamlField gives the value of a field of a mapping.
-func yamlField(n *yaml.Node, name string) *yaml.Node {
-	if n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == name {
-			return n.Content[i+1]
-		}
-	}
-	return nil
 }

@@ -79,12 +79,22 @@ func TestTypesInBlockStyle(t *testing.T) {
 		"type: int # c": &intType, "|-\n  int": &intType, "int\n...": &intType,
 		"type: array\nitems: int": array, "type:\n  items: int\n  type: array": array, "{type:array,items:int}": array,
 		"- int\n- string": union, "---\n[int, string]": union,
-		"type: enum\nsymbols:\n- a\n- \"b c\"":                                             enum,
-		"type: record\nfields:\n  - name: a\n    type: int\n  - name: b\n    type: string": record,
-		"type: record\nfields:\n  a: int\n  b:\n    type: string":                          record,
-		"type: record\nfields: [{name: a, type: unknown}]":                                 {Kind: arc.CWLRecord}, "{type: record, fields: a}": {Kind: arc.CWLRecord},
+		"type: enum\nsymbols:\n- a\n- \"b c\"":                                                      enum,
+		"type: record\nfields:\n  - name: a\n    type: int\n  - name: b\n    type: string":          record,
+		"type: record\nfields:\n  a: int\n  b:\n    type: string":                                   record,
+		"type: record\nfields:\n  # c\n  a: int # c\n  # c\n  b: string":                            record,
+		"type: record\nfields:\n  - name: a\n    # c\n    type: int\n  - name: b\n    type: string": record,
+		"type: record\nfields:\n  a: int\n  none:\n  b: string":                                     record,
+		"type: record\nfields:\n  # c\n  - name: a\n    type: int":                                  {Kind: arc.CWLRecord}, "type: record\nfields: [a] # c": {Kind: arc.CWLRecord},
+		"type: record\nfields: [{name: a, type: unknown}]": {Kind: arc.CWLRecord}, "{type: record, fields: a}": {Kind: arc.CWLRecord},
+		"%YAML 1.2\n---\nint": &intType, "%YAML 9\nint": &intType, "%TAG ! x:\n\n--- [int, string]": union, "%YAML 1.2\n{type: array, items: int}": array,
+		"\n %FOO\n- int\n- string": union, "%int": nil, "---\n%YAML 1.2\n---\nint": nil,
 		"int#c": nil, "{? type : int}": &intType, // where the reference library reads its own YAML
 		" int": nil, "\n  int": nil, "# c\nint": nil, "int\n# c": nil, "- int\n# c\n- string": nil, "int\n---\nstring": nil, "|\n  int": nil,
+		"type: record\nfields:\n  - name: a\n    type: int\n  # c\n  - name: b\n    type: int": nil, "type: record\nfields:\n  a:\n    # c\n    type: int": nil,
+		"type: array\nitems:\n  # c\n  int": nil, "type: array\nitems:\n  - int\n  # c\n  - string": nil, "type: [int] # c": nil, "type:\n  # c\n  - int": nil,
+		"type: enum\nsymbols:\n  # c\n  - a": nil, "type: enum\nsymbols:\n  - a\n  # c\n  - b": nil, "type: enum\nsymbols: [a] # c": nil,
+		"type: enum\nsymbols:": nil, "type: array\nitems:": nil, "{type: File, size: }": nil, "[{type: File, format: }]": nil,
 		"int\nstring": nil, "type: array\n  items: int": nil, "[int,\n string]": nil, "{type: enum, symbols: [a#b]}": nil, "&a [int]": nil,
 		"{type: record, fields: [{name: a}]}": nil, "{type: array}": nil, "{type: enum, symbols: a}": nil, "*a": nil,
 	} {
@@ -121,8 +131,53 @@ func TestNotesOfTypes(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
+	got, err = parseCWLType("type: enum\nsymbols: ['', b]\nclass: c\nitems: ''\nempty:\nlist:\n  - 1\n  # c\n  - 2\nlost: [a] # c\ndoc: it's: so # c")
+	want = arc.CWLType{Kind: arc.CWLEnum, Symbols: []string{"\n", "b"}, Notes: []arc.CWLNote{
+		note("doc", "it's: so"), note("class", "c"), note("items", "\n"),
+		{Key: "list", Value: arc.CWLValue{List: []arc.CWLValue{{Text: "1"}, {Fields: []arc.CWLNote{}}, {Text: "2"}}}},
+		{Key: "lost", Value: arc.CWLValue{Fields: []arc.CWLNote{}}},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
 	if got, err := parseCWLType(`{type: enum, symbols: [a], doc: [d]}`); err == nil {
 		t.Errorf("a doc that is no text: %+v", got)
+	}
+}
+
+// The fields of a File or Directory come in the order of CWL, before all others; texts stay texts, a size is an integer, and
+// secondaryFiles and listing are kept as they are written.
+func TestFieldsOfFiles(t *testing.T) {
+	t.Parallel()
+	note := func(key, text string) arc.CWLNote { return arc.CWLNote{Key: key, Value: arc.CWLValue{Text: text}} }
+	written := func(text string) arc.CWLValue { return arc.CWLValue{Text: text, Written: true} }
+	list := func(items ...arc.CWLValue) arc.CWLValue { return arc.CWLValue{List: items, Written: true} }
+	for source, want := range map[string][]arc.CWLNote{
+		"type: File\nz: 007\nformat: 007\nsize: 0x10\nsecondaryFiles:\n  - .bai\n  - \"q\\t\"\nclass: File\npath: p\nlisting: [1]": {
+			note("path", "p"), note("size", "16"), {Key: "secondaryFiles", Value: list(written(".bai"), written(`"q\t"`))}, note("format", "007"), note("z", "7"),
+			{Key: "listing", Value: arc.CWLValue{List: []arc.CWLValue{{Text: "1"}}}},
+		},
+		"{type: Directory, size: x, listing: [{path: 'it''s'}, [007]], basename: b, location: l, path:  p}": {
+			note("location", "l"), note("path", "p"), note("basename", "b"),
+			{Key: "listing", Value: list(arc.CWLValue{Fields: []arc.CWLNote{{Key: "path", Value: written("'it''s'")}}, Written: true}, list(written("007")))},
+			note("size", "x"),
+		},
+		"type: File\nsize: ' 1_0 '\nchecksum:":  {note("size", "10")},
+		"type: File\nsize: 0xffffffffffffffff":  {note("size", "-1")},
+		"type: File\nsize: 9223372036854775808": nil, "type: File\nsize: 1e3": nil, "type: File\nsize: [1]": nil,
+		"type: File\nformat: [f]": nil, "type: File\nformat:\n  # c\n  f": nil, "type: Directory\npath: {a: b}": nil,
+	} {
+		got, err := parseCWLType(source)
+		switch {
+		case want == nil && err == nil:
+			t.Errorf("%q was read as %+v", source, got)
+		case want != nil && err != nil:
+			t.Errorf("%q: %v", source, err)
+		case want != nil:
+			if diff := cmp.Diff(want, got.Notes); diff != "" {
+				t.Errorf("%q (-want +got):\n%s", source, diff)
+			}
+		}
 	}
 }
 
@@ -133,6 +188,7 @@ func TestNotesAreWritten(t *testing.T) {
 		`{type: enum, symbols: [a], label: "l", z: {k: ["1", "x: y"]}}`,
 		`{type: record, fields: [{name: a, type: {type: File, format: "f"}, doc: "d"}], name: "n"}`,
 		`{type: array, items: {type: enum, symbols: [a]}, name: "q \"r\""}`,
+		`{type: File, secondaryFiles: [.bai, {pattern: "x: y", required: false}, 'it''s'], format: "f"}`,
 	} {
 		first, err := parseCWLType(text)
 		if err != nil || cwlText(first) != text {

@@ -174,6 +174,8 @@ func valueText(v arc.CWLValue) string {
 		return "[" + strings.Join(items, ", ") + "]"
 	case v.Fields != nil:
 		return "{" + strings.TrimPrefix(notesText(v.Fields), ", ") + "}"
+	case v.Written:
+		return v.Text
 	}
 	return strconv.Quote(v.Text)
 }

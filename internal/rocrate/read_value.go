@@ -1,7 +1,6 @@
 package rocrate
 
 import (
-	"math"
 	"strconv"
 	"strings"
 
@@ -67,6 +66,12 @@ func columnIndex(n jsonld.Node) int {
 // parseInt32 reads an integer of 32 bits as the reference library does: blanks around it, a sign,
 // underscores and the prefixes 0x, 0o and 0b are allowed.
 func parseInt32(text string) (int32, bool) {
+	n, ok := parseInteger(text, 32)
+	return int32(n), ok //nolint:gosec // it has 32 bits
+}
+
+// parseInteger is parseInt32 for integers of any number of bits up to 64. Behind a prefix the highest bit is the sign.
+func parseInteger(text string, bits int) (int64, bool) {
 	s := arc.TrimSpace(strings.ReplaceAll(text, "_", ""))
 	negative := strings.HasPrefix(s, "-")
 	if negative || strings.HasPrefix(s, "+") {
@@ -86,18 +91,20 @@ func parseInt32(text string) (int32, bool) {
 	if base != 10 {
 		s = s[2:]
 	}
-	n, err := strconv.ParseUint(s, base, 33)
+	n, err := strconv.ParseUint(s, base, 64)
 	if err != nil {
 		return 0, false
 	}
-	v := int64(n)
-	if negative {
-		v = -v
+	limit := uint64(1) << (bits - 1) // one more than the largest
+	switch {
+	case n < limit && !negative:
+		return int64(n), true
+	case n <= limit && negative:
+		return -int64(n), true
+	case base != 10 && !negative && n>>(bits-1) == 1:
+		return int64(n - limit<<1), true
 	}
-	if base != 10 && v >= 0 && v <= math.MaxUint32 {
-		v = int64(int32(uint32(v)))
-	}
-	return int32(v), math.MinInt32 <= v && v <= math.MaxInt32
+	return 0, false
 }
 
 // end reads an input or an output of a process.

@@ -148,6 +148,8 @@ func notes(list []arc.CWLNote) yamlMap {
 
 func noteValue(v arc.CWLValue) yaml {
 	switch {
+	case v.List != nil && v.Written:
+		return yamlLines(collect(v.List, noteValue))
 	case v.List != nil:
 		return yamlList(collect(v.List, noteValue))
 	case v.Fields != nil:

@@ -38,6 +38,11 @@ func noted(t arc.CWLType) arc.CWLType {
 	return t
 }
 
+// written gives a list that is kept as it was written.
+func written(items ...arc.CWLValue) arc.CWLValue {
+	return arc.CWLValue{List: append([]arc.CWLValue{}, items...), Written: true}
+}
+
 func ptr[T any](v T) *T { return &v }
 
 // Sections are separated by empty lines with Windows line ends; a tool without
@@ -79,6 +84,8 @@ func TestTypesOfCWL(t *testing.T) {
 			"\n      type:\n        type: enum\n        symbols: [a]\n        name: n\n        more:\n          list: [1, 2]"},
 		{noted(kind(arc.CWLFile)), "\n    type: File\n    name: n\n    more:\n      list: [1, 2]",
 			"\n      type: File\n      name: n\n      more:\n        list: [1, 2]"},
+		{arc.CWLType{Kind: arc.CWLDirectory, Notes: []arc.CWLNote{{Key: "listing", Value: written(written(), written(arc.CWLValue{Text: `"a"`, Written: true}))}}},
+			"\n    type: Directory\n    listing:\n      - []\n      -\n        - \"a\"", "\n      type: Directory\n      listing:\n        - []\n        -\n          - \"a\""},
 		{noted(array(kind(arc.CWLInt))), " int[]", " int[]"},
 		{union(noted(kind(arc.CWLFile)), kind(arc.CWLNull)), " File?", " File?"},
 		{union(kind(arc.CWLNull), array(enum("x"))), "\n    - null\n    -\n      type: array\n      items:\n        type: enum\n        symbols: [x]",

@@ -19,8 +19,10 @@ type (
 	yamlExpression string
 	// yamlMap is a mapping in the order of its pairs.
 	yamlMap []yamlPair
-	// yamlList is a sequence.
+	// yamlList is a sequence, in brackets if all its items are scalars of one line.
 	yamlList []yaml
+	// yamlLines is a sequence with a line for each item.
+	yamlLines []yaml
 )
 
 type yamlPair struct {
@@ -60,6 +62,8 @@ func inline(node yaml) (string, bool) {
 		return `"` + doubleQuoteEscapes.Replace(s) + `"`, !strings.Contains(s, "\n")
 	case yamlMap:
 		return "{}", len(n) == 0
+	case yamlLines:
+		return "[]", len(n) == 0
 	case yamlList:
 		items := make([]string, len(n))
 		for i, item := range n {
@@ -106,6 +110,8 @@ func (l yamlList) put(w *yamlWriter, level int) {
 		w.introduce(level, "-", item)
 	}
 }
+
+func (l yamlLines) put(w *yamlWriter, level int) { yamlList(l).put(w, level) }
 
 func unifyLineBreaks(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n")
