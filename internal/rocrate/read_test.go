@@ -115,6 +115,28 @@ func TestReadTellsAllErrors(t *testing.T) {
 	}
 }
 
+// An input of a run has a value of any kind; an empty array is one, null is none.
+func TestInputsOfRunsHaveValues(t *testing.T) {
+	t.Parallel()
+	run := func(value string) []byte {
+		return crate(
+			`{"@id":"./","@type":"Dataset","identifier":"I","hasPart":{"@id":"r"}}`,
+			`{"@id":"r","@type":"Dataset","additionalType":"Run","identifier":"R","about":{"@id":"i"}}`,
+			`{"@id":"i","@type":["CreateAction","LabProcess"],"name":"i","instrument":{"@id":"p"},"executesLabProtocol":{"@id":"p"},"object":{"@id":"v"}}`,
+			`{"@id":"p","@type":["ComputationalWorkflow","SoftwareSourceCode","LabProtocol"],"additionalType":"ToolDescription"}`,
+			`{"@id":"v","@type":"PropertyValue","additionalType":"WorkflowInput","name":"v","value":`+value+`,"exampleOfWork":{"@id":"f"}}`,
+			`{"@id":"f","@type":"FormalParameter","additionalType":"int","name":"f"}`)
+	}
+	for _, value := range []string{`[]`, `[null]`, `[null,1]`, `0`, `false`, `""`, `{}`, `{"@id":"gone"}`} {
+		if inv, list := rocrate.Read(run(value)); inv == nil {
+			t.Errorf("%s: %v", value, list)
+		}
+	}
+	if diff := cmp.Diff([]string{"workflow-invalid /@graph/4 v"}, errorsOf(t, run("null"))); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 // What is wrong with the document or its graph is told for every entry.
 func TestReadTellsWhatIsWrongWithTheGraph(t *testing.T) {
 	t.Parallel()

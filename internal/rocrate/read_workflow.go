@@ -2,7 +2,6 @@ package rocrate
 
 import (
 	"github.com/fairagro/middleware-api/internal/arc"
-	"github.com/fairagro/middleware-api/internal/rocrate/jsondoc"
 	"github.com/fairagro/middleware-api/internal/rocrate/jsonld"
 )
 
@@ -123,14 +122,12 @@ func (r *reader) checkInput(n jsonld.Node) {
 	}
 	r.required(parameter, jsonld.Name)
 	isFile := isA(n, jsonld.File, jsonld.Name)
-	isValue := isA(n, jsonld.PropertyValue, jsonld.Name) && n.HasAdditionalType("WorkflowInput") && !isNull(n.Value(jsonld.ValueProperty))
+	isValue := isA(n, jsonld.PropertyValue, jsonld.Name) && n.HasAdditionalType("WorkflowInput") && n.Mentions(jsonld.ValueProperty)
 	if !isFile && !isValue {
 		r.error(codeWorkflow, n, "an input of the run is neither a file nor a workflow input with a value",
 			"make it a File, or a PropertyValue with the additionalType WorkflowInput and a value")
 	}
 }
-
-func isNull(v jsondoc.Value) bool { return !v.Exists() || v.Kind() == jsondoc.Null }
 
 // isNoParameter says whether a node is anything but a formal parameter.
 func (r *reader) isNoParameter(n jsonld.Node) bool {

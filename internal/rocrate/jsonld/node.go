@@ -184,6 +184,9 @@ func (vs values) first() jsondoc.Value {
 // Has says whether the node has a property: with any value but null and the empty array.
 func (n Node) Has(p Property) bool { return n.Value(p).Exists() }
 
+// Mentions says whether the node has a property with any value but null, be it an empty array.
+func (n Node) Mentions(p Property) bool { return n.property(p).exist() }
+
 // Value gives the first value of a property, whatever it is.
 func (n Node) Value(p Property) jsondoc.Value {
 	if n.merged != nil {
