@@ -72,9 +72,12 @@ func problems(document []byte) []rocrate.Finding {
 }
 
 // origin gives the place of the most special part of the ARC that a problem is about and that stands somewhere in the
-// crate.
+// crate; of its name if that is the problem.
 func origin(p scaffold.Problem, origins map[any]rocrate.Origin) rocrate.Origin {
 	for _, part := range p.Parts {
+		if at, ok := origins[rocrate.Named{Part: part}]; ok && p.Name {
+			return at
+		}
 		if at, ok := origins[part]; ok {
 			return at
 		}

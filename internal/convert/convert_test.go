@@ -14,7 +14,7 @@ import (
 
 // A crate with many faults of the folder has all of them listed, each with the
 // place in the crate, what is wrong and what to do. The place is that of the comment, the person, the license or the first
-// process of the table, else that of the part.
+// process of the table, of the identifier if that is wrong, of the entry in the list if an entity is listed again, else that of the part.
 func TestProblemsOfTheFolderAreFoundInTheCrate(t *testing.T) {
 	t.Parallel()
 	graph := []map[string]any{
@@ -26,6 +26,7 @@ func TestProblemsOfTheFolderAreFoundInTheCrate(t *testing.T) {
 			"hasPart": []any{
 				map[string]any{"@id": "studies/a/"}, map[string]any{"@id": "studies/b/"}, map[string]any{"@id": "studies/e/"},
 				map[string]any{"@id": "assays/c/"}, map[string]any{"@id": "assays/d/"},
+				map[string]any{"@id": "studies/b/"}, map[string]any{"@id": "assays/d/"},
 			},
 		},
 		{"@id": "../../license", "@type": "CreativeWork", "text": "none"},
@@ -65,8 +66,9 @@ func TestProblemsOfTheFolderAreFoundInTheCrate(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
+		"/@graph/0/hasPart/5 studies/b/ path-taken", "/@graph/0/hasPart/6 assays/d/ path-taken",
 		"/@graph/1 ../../license path", "/@graph/11 #person comment", "/@graph/13 #c3 comment", "/@graph/15 studies/e/ comment",
-		"/@graph/3 #c2 comment", "/@graph/5 studies/b/ path-taken", "/@graph/6 assays/c/ identifier", "/@graph/8 #p sheet-name",
+		"/@graph/3 #c2 comment", "/@graph/5/identifier studies/b/ path-taken", "/@graph/6/identifier assays/c/ identifier", "/@graph/8 #p sheet-name", "/@graph/8 #p sheet-name",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)

@@ -19,6 +19,10 @@ import (
 // the investigation is nil if one of them is an error.
 func Read(doc []byte) (*arc.Investigation, []Finding) { return read(doc, nil) }
 
+// Named is a part of an ARC as the bearer of its name: where its identifier stands or, if an entity is listed again as a part, where
+// that is.
+type Named struct{ Part any }
+
 // Origin is where a part of an ARC stands in its crate.
 type Origin struct {
 	Pointer string // JSON Pointer (RFC 6901) into the crate
@@ -28,7 +32,7 @@ type Origin struct {
 // ReadOrigins reads a crate that Read has read, and tells as well where its
 // *arc.Investigation and each *arc.Study, *arc.Assay, *arc.Workflow, *arc.Run, *arc.Person, *arc.Publication,
 // *arc.Comment and *arc.License of it stands, unless it is only a text there; of an *arc.Table, its first
-// process. Only who has a problem with one of them needs to know.
+// process. A Named part stands where its name does. Only who has a problem with one of them needs to know.
 func ReadOrigins(doc []byte) (*arc.Investigation, map[any]Origin) {
 	origins := map[any]Origin{}
 	inv, _ := read(doc, origins)
@@ -202,6 +206,14 @@ func (r *reader) error(code string, n jsonld.Node, text, remedy string) {
 	r.add(SeverityError, code, n.At(), n.ID(), text, remedy)
 }
 
+// errorIn reports an error in a value of a node, or in the node if it has no such value.
+func (r *reader) errorIn(code string, n jsonld.Node, v jsondoc.Value, text, remedy string) {
+	if !v.Exists() {
+		v = n.At()
+	}
+	r.add(SeverityError, code, v, n.ID(), text, remedy)
+}
+
 func (r *reader) warn(code string, n jsonld.Node, at jsondoc.Value, text, remedy string) {
 	if r.silent {
 		return
@@ -220,7 +232,7 @@ func (r *reader) required(n jsonld.Node, p jsonld.Property) string {
 		if n.Value(p).Exists() {
 			what = "has a " + p.Name() + " that is not a text"
 		}
-		r.error(codeRequired, n, "the entity "+what, "give it a "+p.Name()+", a JSON string")
+		r.errorIn(codeRequired, n, n.Value(p), "the entity "+what, "give it a "+p.Name()+", a JSON string")
 	}
 	r.spend(len(text), n)
 	return text

@@ -40,19 +40,21 @@ func (r *reader) investigation(root jsonld.Node) *arc.Investigation {
 
 // parts reads the datasets of the investigation. One may be several kinds of parts.
 func (r *reader) parts(inv *arc.Investigation, root jsonld.Node) {
+	listed := r.listedAgain(root)
 	for _, part := range r.nodes(root, jsonld.HasPart, jsonld.Dataset) {
 		known := false
+		name := listed(part)
 		if part.HasAdditionalType(additionalStudy) {
-			inv.Studies = append(inv.Studies, origin(r, r.study(part), part))
+			inv.Studies = append(inv.Studies, named(r, r.study(part), part, name))
 			known = true
 		}
 		if part.HasAdditionalType(additionalAssay) {
-			inv.Assays = append(inv.Assays, origin(r, r.assay(part), part))
+			inv.Assays = append(inv.Assays, named(r, r.assay(part), part, name))
 			known = true
 		}
 		if part.HasAdditionalType(additionalWorkflow) {
 			if protocol, ok := r.workflowProtocol(part); ok {
-				inv.Workflows = append(inv.Workflows, origin(r, r.workflow(part, protocol), part))
+				inv.Workflows = append(inv.Workflows, named(r, r.workflow(part, protocol), part, name))
 			} else {
 				r.warn(codeIgnored, part, jsondoc.Value{}, "the workflow has no mainEntity that is a workflow protocol and gets lost",
 					"give it a mainEntity of the types ComputationalWorkflow, SoftwareSourceCode and LabProtocol")
@@ -60,7 +62,7 @@ func (r *reader) parts(inv *arc.Investigation, root jsonld.Node) {
 			known = true
 		}
 		if part.HasAdditionalType(additionalRun) {
-			inv.Runs = append(inv.Runs, origin(r, r.run(part), part))
+			inv.Runs = append(inv.Runs, named(r, r.run(part), part, name))
 			known = true
 		}
 		if !known {
@@ -68,6 +70,43 @@ func (r *reader) parts(inv *arc.Investigation, root jsonld.Node) {
 				"say in additionalType what it is")
 		}
 	}
+}
+
+// listedAgain gives a function that tells for each part of the root, in their order, where its name stands: in its identifier
+// or, for an entity that is listed again, in the list.
+func (r *reader) listedAgain(root jsonld.Node) func(jsonld.Node) jsondoc.Value {
+	if r.origins == nil {
+		return func(jsonld.Node) jsondoc.Value { return jsondoc.Value{} }
+	}
+	before := map[int]bool{}
+	again := map[int][]jsondoc.Value{}
+	for v := range root.Values(jsonld.HasPart) {
+		if n, ok := r.graph.Resolve(v); ok {
+			at := n.At().Offset()
+			if before[at] {
+				again[at] = append(again[at], v)
+			}
+			before[at] = true
+		}
+	}
+	seen := map[int]int{}
+	return func(part jsonld.Node) jsondoc.Value {
+		at := part.At().Offset()
+		nth := seen[at]
+		seen[at]++
+		if nth > 0 {
+			return again[at][nth-1]
+		}
+		return part.Value(jsonld.Identifier)
+	}
+}
+
+// named is origin for a part with a name of its own.
+func named[T any](r *reader, part *T, n jsonld.Node, name jsondoc.Value) *T {
+	if r.origins != nil && name.Exists() {
+		r.origins[Named{part}] = Origin{Pointer: name.Pointer(), Entity: n.ID()}
+	}
+	return origin(r, part, n)
 }
 
 func (r *reader) study(n jsonld.Node) *arc.Study {
@@ -148,7 +187,7 @@ func (r *reader) folder(n jsonld.Node) string {
 	identifier := arc.TrimSpace(raw)
 	r.spend(len(raw), n)
 	if identifier == "" || strings.ContainsFunc(identifier, isForbidden) {
-		r.error(codeIdentifier, n, "the identifier cannot be the name of a folder",
+		r.errorIn(codeIdentifier, n, n.Value(jsonld.Identifier), "the identifier cannot be the name of a folder",
 			"use letters A-Z and a-z, digits, blanks, _ and - only")
 	}
 	return identifier

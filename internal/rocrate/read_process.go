@@ -108,7 +108,7 @@ func (r *reader) tableName(p, protocol jsonld.Node) string {
 	if named {
 		if group, number, ok := cutProcessNumber(name); ok {
 			if _, err := strconv.ParseUint(number, 10, 31); err != nil {
-				r.error(codeProcess, p, "the number at the end of the name of the process is larger than 2147483647",
+				r.errorIn(codeProcess, p, p.Value(jsonld.Name), "the number at the end of the name of the process is larger than 2147483647",
 					"number the processes of a table from 0")
 			}
 			return group

@@ -95,20 +95,26 @@ func TestReadMakesRowsOfProcesses(t *testing.T) {
 func TestReadTellsAllErrors(t *testing.T) {
 	t.Parallel()
 	got := errorsOf(t, crate(
-		`{"@id":"./","@type":"Dataset","identifier":7,"hasPart":[{"@id":"s"},{"@id":"a"}],"creator":{"@id":"#p"}}`,
-		`{"@id":"s","@type":"Dataset","additionalType":"Study","identifier":"../x"}`,
+		`{"@id":"./","@type":"Dataset","identifier":7,"hasPart":[{"@id":"s"},{"@id":"a"},{"@id":"w"}],"creator":{"@id":"#p"}}`,
+		`{"@id":"s","@type":"Dataset","additionalType":"Study","identifier":["../x"]}`,
 		`{"@id":"a","@type":"Dataset","additionalType":"Assay","about":{"@id":"#proc"}}`,
 		`{"@id":"#p","@type":"Person","givenName":1}`,
-		`{"@id":"#proc","@type":"LabProcess","name":"x_99999999999","parameterValue":{"@id":"#v/~"}}`,
+		`{"@id":"#proc","@type":"LabProcess","name":"x_99999999999","parameterValue":{"@id":"#v/~"},"object":{"@id":"f"}}`,
 		`{"@id":"#v/~","@type":"PropertyValue","name":"n","valueReference":"a:b","unitText":"m"}`,
+		`{"@id":"f","@type":"File","name":"f","disambiguatingDescription":"Text File"}`,
+		`{"@id":"w","@type":"Dataset","additionalType":"Workflow","identifier":"W","mainEntity":{"@id":"c"}}`,
+		`{"@id":"c","@type":["ComputationalWorkflow","SoftwareSourceCode","LabProtocol"],"additionalType":"ToolDescription","input":{"@id":"t"}}`,
+		`{"@id":"t","@type":"FormalParameter","additionalType":["Any"],"name":"t"}`,
 	))
 	want := []string{
-		"text-required /@graph/0 ./",
-		"text-required /@graph/3 #p",
-		"identifier-invalid /@graph/1 s",
+		"text-required /@graph/0/identifier ./",
+		"text-required /@graph/3/givenName #p",
+		"identifier-invalid /@graph/1/identifier/0 s",
 		"text-required /@graph/2 a",
-		"process-number /@graph/4 #proc",
-		"value-ambiguous /@graph/5 #v/~",
+		"process-number /@graph/4/name #proc",
+		"value-ambiguous /@graph/5/valueReference #v/~",
+		"file-kind /@graph/6/disambiguatingDescription f",
+		"cwl-type /@graph/9/additionalType/0 t",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

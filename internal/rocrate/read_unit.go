@@ -79,14 +79,11 @@ func (r *reader) formalParameters(n jsonld.Node, p jsonld.Property) []arc.CWLPar
 
 func (r *reader) formalParameter(n jsonld.Node, isInput bool) arc.CWLParameter {
 	parameter := arc.CWLParameter{Name: r.required(n, jsonld.Name)}
-	var types []string
-	for t := range n.AdditionalTypes() {
-		types = append(types, t.Text())
-	}
+	types := slices.Collect(n.AdditionalTypes())
 	if len(types) == 1 {
-		t, err := parseCWLType(types[0])
+		t, err := parseCWLType(types[0].Text())
 		if err != nil {
-			r.error(codeCWLType, n, "the type of a formal parameter is not a type of CWL: "+err.Error(),
+			r.errorIn(codeCWLType, n, types[0], "the type of a formal parameter is not a type of CWL: "+err.Error(),
 				"use File, Directory, string, int, long, float, double, boolean, null or stdout, with [] and ?, or flow-style YAML")
 		}
 		parameter.Type = t

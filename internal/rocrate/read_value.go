@@ -37,7 +37,7 @@ func (r *reader) cell(n jsonld.Node) arc.Cell {
 	code, hasCode := r.text(n, jsonld.UnitCode)
 	switch {
 	case isTerm && (hasUnit || hasCode):
-		r.error(codeValue, n, "the value has a valueReference and a unit", "remove one of them")
+		r.errorIn(codeValue, n, n.Value(jsonld.ValueReference), "the value has a valueReference and a unit", "remove one of them")
 	case hasUnit || hasCode:
 		return arc.NewUnitizedCell(value, arc.NewTerm(unit, code))
 	case isTerm:
@@ -141,7 +141,7 @@ func (r *reader) data(n jsonld.Node) arc.Data {
 		switch kind {
 		case "Raw Data File", "Derived Data File", "Image File", "RawDataFileJson", "DerivedDataFileJson", "ImageFileJson":
 		default:
-			r.error(codeFile, n, "the disambiguatingDescription of a file is no kind of data file",
+			r.errorIn(codeFile, n, n.Value(jsonld.DisambiguatingDescription), "the disambiguatingDescription of a file is no kind of data file",
 				"use Raw Data File, Derived Data File or Image File, or leave it out")
 		}
 	}

@@ -148,14 +148,14 @@ func (p *plan) partFolder(kind, parent, identifier string) (entity, folder strin
 	switch {
 	case !arc.ValidIdentifier(identifier):
 		p.problem(Problem{
-			Code: "identifier", Path: parent,
+			Code: "identifier", Path: parent, Name: true,
 			Text:   entity + " has an identifier that cannot be the name of a folder",
 			Remedy: "use letters, digits, underscores, dashes and blanks of ASCII only",
 		})
 		return entity, folder, false
 	case len(identifier) > maxName:
 		p.problem(Problem{
-			Code: "identifier", Path: parent,
+			Code: "identifier", Path: parent, Name: true,
 			Text:   entity + " has an identifier that is too long for the name of a folder",
 			Remedy: "use at most 255 characters",
 		})
@@ -163,7 +163,7 @@ func (p *plan) partFolder(kind, parent, identifier string) (entity, folder strin
 	}
 	if _, twice := p.folders[folder]; twice {
 		p.problem(Problem{
-			Code: "path-taken", Path: folder,
+			Code: "path-taken", Path: folder, Name: true,
 			Text:   entity + " is there twice",
 			Remedy: "give every " + kind + " its own identifier and list it once",
 		})
