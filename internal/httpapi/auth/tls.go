@@ -34,11 +34,19 @@ type TLS struct {
 	log   *slog.Logger
 	now   func() time.Time
 
+	mu      sync.Mutex
+	checked time.Time
+	stamps  [3]stamp // of the last attempt to load, so that a bad file is reported once
+	pair    *tls.Certificate
+	clients *clientCA // nil: client certificates are not asked for
+}
+
+// clientCA is one state of the client CA with what it was found to vouch for. A
+// new state begins with nothing, also for who is looking at the old one just then.
+type clientCA struct {
+	roots *x509.CertPool
+
 	mu       sync.Mutex
-	checked  time.Time
-	stamps   [3]stamp // of the last attempt to load, so that a bad file is reported once
-	pair     *tls.Certificate
-	roots    *x509.CertPool
 	verified map[[sha256.Size]byte]validity // leaf → when its chain is good
 }
 
@@ -83,9 +91,9 @@ func (t *TLS) Config() *tls.Config {
 				// A resumed session would keep a key of a replaced certificate in use.
 				SessionTicketsDisabled: true,
 			}
-			if t.roots != nil {
+			if t.clients != nil {
 				config.ClientAuth = tls.RequestClientCert
-				config.ClientCAs = t.roots
+				config.ClientCAs = t.clients.roots
 			}
 			return config, nil
 		},
@@ -102,21 +110,20 @@ func (t *TLS) load() error {
 	if err != nil {
 		return fmt.Errorf("load server certificate: %w", err)
 	}
-	var roots *x509.CertPool
+	var clients *clientCA
 	if t.files.ClientCA != "" {
 		pem, err := os.ReadFile(t.files.ClientCA)
 		if err != nil {
 			return fmt.Errorf("load client CA: %w", err)
 		}
-		roots = x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(pem) {
+		clients = &clientCA{roots: x509.NewCertPool(), verified: map[[sha256.Size]byte]validity{}}
+		if !clients.roots.AppendCertsFromPEM(pem) {
 			return fmt.Errorf("load client CA: no certificate in %s", t.files.ClientCA)
 		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.pair, t.roots = &pair, roots
-	t.verified = make(map[[sha256.Size]byte]validity)
+	t.pair, t.clients = &pair, clients
 	return nil
 }
 
@@ -157,33 +164,36 @@ func (t *TLS) verify(chain []*x509.Certificate, now time.Time) error {
 		return errNoVerifier
 	}
 	t.refresh()
-	leaf := chain[0]
-	if now.After(leaf.NotAfter) {
+	if now.After(chain[0].NotAfter) {
 		return errors.New("FAILED:certificate has expired")
 	}
-	key := sha256.Sum256(leaf.Raw)
 	t.mu.Lock()
-	roots := t.roots
-	known := t.verified[key]
+	clients := t.clients
 	t.mu.Unlock()
+	if clients == nil {
+		return errNoVerifier
+	}
+	return clients.verify(chain, now)
+}
+
+func (c *clientCA) verify(chain []*x509.Certificate, now time.Time) error {
+	key := sha256.Sum256(chain[0].Raw)
+	c.mu.Lock()
+	known := c.verified[key]
+	c.mu.Unlock()
 	if known.holds(now) {
 		return nil
 	}
-	if roots == nil {
-		return errNoVerifier
-	}
-	good, err := verifyChain(chain, roots, now)
+	good, err := verifyChain(chain, c.roots, now)
 	if err != nil {
 		return fmt.Errorf("FAILED:%w", err)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.roots == roots {
-		if len(t.verified) >= maxVerified {
-			clear(t.verified)
-		}
-		t.verified[key] = good
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.verified) >= maxVerified {
+		clear(c.verified)
 	}
+	c.verified[key] = good
 	return nil
 }
 
