@@ -111,7 +111,7 @@ func New(opt Options) (*Remote, error) {
 	}
 	switch strings.ToLower(u.Scheme) {
 	case "http", "https":
-		r.dial = newHTTPDialer(u, opt, r.redact)
+		r.dial = newHTTPDialer(u, opt)
 	case "file":
 		r.dial = &fileDialer{root: u.Path, branch: opt.Branch}
 	default:

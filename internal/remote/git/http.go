@@ -29,11 +29,10 @@ type httpDialer struct {
 	token  string
 	client *http.Client
 	opt    Options
-	redact *remote.Redactor
 }
 
-func newHTTPDialer(base *url.URL, opt Options, redact *remote.Redactor) *httpDialer {
-	return &httpDialer{base: base, token: opt.Token, opt: opt, redact: redact, client: &http.Client{
+func newHTTPDialer(base *url.URL, opt Options) *httpDialer {
+	return &httpDialer{base: base, token: opt.Token, opt: opt, client: &http.Client{
 		Transport:     Wrapped(NewTransport(opt.ConnectTimeout, opt.Concurrency), opt.Wrap),
 		CheckRedirect: SameHost,
 	}}
@@ -157,7 +156,7 @@ func (s *httpSession) do(ctx context.Context, method, target string, body io.Rea
 	resp, err := s.d.client.Do(req) //nolint:bodyclose // closed by the session, or below
 	if err != nil {
 		guard.stop()
-		return nil, remote.Fail(NetCode(err), s.d.redact.Err(err))
+		return nil, remote.Fail(NetCode(err), err)
 	}
 	resp.Body = &guardedBody{guard: guard, ReadCloser: resp.Body}
 	if resp.StatusCode != http.StatusOK {

@@ -420,7 +420,7 @@ func (j *apiJob) commit(ctx context.Context, at, text string, chunk []action) (s
 func (j *apiJob) commitFailure(err error) error {
 	f := j.client.failure(err)
 	if notFound(err) {
-		return remote.Fail(fault.RepositoryMissing, j.client.redact.Err(err))
+		return remote.Fail(fault.RepositoryMissing, err)
 	}
 	said := strings.ToLower(f.Detail)
 	for words, code := range map[string]fault.Code{
@@ -429,7 +429,7 @@ func (j *apiJob) commitFailure(err error) error {
 		"not allowed to push into this branch": fault.BranchProtected, "hook declined": fault.HookDeclined, "size limit": fault.QuotaExceeded,
 	} {
 		if strings.Contains(said, words) {
-			return remote.Fail(code, j.client.redact.Err(err)).With(f.Detail)
+			return remote.Fail(code, err).With(f.Detail)
 		}
 	}
 	return f

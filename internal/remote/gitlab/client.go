@@ -105,33 +105,31 @@ func (g *gate) CloseIdleConnections() {
 	}
 }
 
-// failure words an error of the API.
+// failure words an error of asked.
 func (c *client) failure(err error) *remote.Failure {
 	if f, ok := errors.AsType[*remote.Failure](err); ok {
 		return f
 	}
-	if wait, ok := errors.AsType[*errGate](err); ok {
-		return remote.Fail(fault.RateLimited, err).After(wait.wait)
+	e, ok := errors.AsType[*gl.ErrorResponse](err)
+	if !ok {
+		return remote.Fail(git.NetCode(err), err)
 	}
-	if e, ok := errors.AsType[*gl.ErrorResponse](err); ok {
-		said := c.redact.Text(string(e.Body[:min(len(e.Body), maxSaid)]))
-		if e.StatusCode == http.StatusNotFound { // comes without its response
-			return remote.Fail(fault.RepositoryMissing, c.redact.Err(err)).With(said)
-		}
-		if e.Response == nil {
-			return remote.Fail(fault.GitLabRefused, c.redact.Err(err)).With(said)
-		}
-		f := git.StatusFailure(e.Response, true, said)
-		if f.Fault.Code == fault.PushForbidden && strings.Contains(said, "insufficient_scope") {
-			// It is not about this project: the token may not use the API at all.
-			return remote.Fail(fault.TokenRejected, c.redact.Err(err)).With(said)
-		}
-		if f.Fault.Code == fault.PushRefused || f.Fault.Code == fault.RepositoryBusy && e.StatusCode == http.StatusConflict {
-			f = remote.Fail(fault.GitLabRefused, c.redact.Err(err)).With(said)
-		}
-		return f
+	said := string(e.Body[:min(len(e.Body), maxSaid)])
+	if e.StatusCode == http.StatusNotFound { // comes without its response
+		return remote.Fail(fault.RepositoryMissing, err).With(said)
 	}
-	return remote.Fail(git.NetCode(err), c.redact.Err(err))
+	if e.Response == nil {
+		return remote.Fail(fault.GitLabRefused, err).With(said)
+	}
+	f := git.StatusFailure(e.Response, true, said)
+	if f.Fault.Code == fault.PushForbidden && strings.Contains(said, "insufficient_scope") {
+		// It is not about this project: the token may not use the API at all.
+		return remote.Fail(fault.TokenRejected, err).With(said)
+	}
+	if f.Fault.Code == fault.PushRefused || f.Fault.Code == fault.RepositoryBusy && e.StatusCode == http.StatusConflict {
+		f = remote.Fail(fault.GitLabRefused, err).With(said)
+	}
+	return f
 }
 
 // notFound tells whether GitLab says that something does not exist.
@@ -150,13 +148,38 @@ func uncertain(f *remote.Failure) bool {
 }
 
 // asked runs one request with a time limit of its own. It never gives nil without
-// an error.
+// an error, and no error of it holds the token.
 func asked[T any](ctx context.Context, c *client, f func(gl.RequestOptionFunc) (*T, *gl.Response, error)) (*T, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	v, _, err := f(gl.WithContext(ctx))
-	if err == nil && v == nil {
-		err = remote.Fail(fault.RemoteError, errors.New("the answer is empty"))
+	if err != nil {
+		return nil, c.clean(err)
 	}
-	return v, err
+	if v == nil {
+		return nil, remote.Fail(fault.RemoteError, errors.New("the answer is empty"))
+	}
+	return v, nil
+}
+
+// clean takes the token out of an error of the library. A refusal by GitLab stays
+// one, because who asked has to see what it says; all else is a failure already.
+func (c *client) clean(err error) error {
+	if wait, ok := errors.AsType[*errGate](err); ok {
+		return remote.Fail(fault.RateLimited, err).After(wait.wait)
+	}
+	e, ok := errors.AsType[*gl.ErrorResponse](err)
+	if !ok {
+		return remote.Fail(git.NetCode(err), c.redact.Err(err))
+	}
+	out := *e // that of a missing thing is one for all
+	out.Body, out.Message = []byte(c.redact.Text(string(e.Body))), c.redact.Text(e.Message)
+	if e.Response != nil {
+		r := e.Response // its request has the token in a header
+		out.Response = &http.Response{
+			StatusCode: r.StatusCode, Status: c.redact.Text(r.Status), Header: r.Header,
+			Request: &http.Request{Method: r.Request.Method, URL: r.Request.URL},
+		}
+	}
+	return &out
 }

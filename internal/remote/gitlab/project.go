@@ -147,7 +147,7 @@ func (c *client) create(ctx context.Context, arcID string, m metadata) (*gl.Proj
 	}
 	switch f := c.everybody(err); {
 	case taken(err) == "name":
-		return nil, remote.Fail(fault.ProjectTitleTaken, c.redact.Err(err)).With(f.Detail)
+		return nil, remote.Fail(fault.ProjectTitleTaken, err).With(f.Detail)
 	case taken(err) == "path" || uncertain(f):
 		// Somebody was faster, or we were and did not hear of it.
 		found, ferr := c.find(ctx, arcID)
@@ -155,13 +155,13 @@ func (c *client) create(ctx context.Context, arcID string, m metadata) (*gl.Proj
 			return found, nil
 		}
 		if taken(err) == "path" {
-			return nil, remote.Fail(fault.ProjectPendingDeletion, c.redact.Err(err)).With(f.Detail)
+			return nil, remote.Fail(fault.ProjectPendingDeletion, err).With(f.Detail)
 		}
 		return nil, f
 	case f.Fault.Code == fault.RepositoryMissing:
 		// The group is gone since its number was learnt.
 		c.forgetGroup()
-		return nil, remote.Fail(fault.GroupMissing, c.redact.Err(err))
+		return nil, remote.Fail(fault.GroupMissing, err)
 	default:
 		return nil, f
 	}
@@ -240,7 +240,7 @@ func (c *client) everybody(err error) *remote.Failure {
 	// An empty limit_reached comes with other reasons as well.
 	barred := len(about["namespace"])+len(about["limit_reached"]) > 0 || strings.Contains(strings.Join(about["base"], "\n"), "project limit")
 	if f.Fault.Code == fault.PushForbidden || e.StatusCode == http.StatusBadRequest && barred {
-		return remote.Fail(fault.GroupForbidden, c.redact.Err(err)).With(f.Detail).After(f.Fault.RetryAfter)
+		return remote.Fail(fault.GroupForbidden, err).With(f.Detail).After(f.Fault.RetryAfter)
 	}
 	return f
 }
@@ -274,7 +274,7 @@ func (c *client) refresh(ctx context.Context, p *gl.Project, arcID string, m met
 		err = edit()
 	}
 	if taken(err) == "name" {
-		return remote.Fail(fault.ProjectTitleTaken, c.redact.Err(err))
+		return remote.Fail(fault.ProjectTitleTaken, err)
 	}
 	return err
 }

@@ -1,7 +1,9 @@
 package gitlab_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -68,6 +70,82 @@ func TestPagesAreAllSeen(t *testing.T) {
 				t.Errorf("files:\n%.400s", got)
 			}
 		})
+	}
+}
+
+// A GitLab that says our token back to us, at any step and in any way, does not bring it into an error.
+func TestTheTokenIsNotSaidAgain(t *testing.T) {
+	t.Parallel()
+	said := `{"message":"what is ` + token + `?"}`
+	for name, answer := range map[string]func(w http.ResponseWriter){
+		"forbidden": func(w http.ResponseWriter) { w.WriteHeader(http.StatusForbidden); io.WriteString(w, said) },
+		"no scope": func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusForbidden)
+			io.WriteString(w, `{"error":"insufficient_scope","scope":"`+token+`"}`)
+		},
+		"bad request": func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadRequest); io.WriteString(w, said) },
+		"taken": func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusBadRequest)
+			io.WriteString(w, `{"message":{"name":["has already been taken, `+token+`"]}}`)
+		},
+		"broken": func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError); io.WriteString(w, said) },
+		"elsewhere": func(w http.ResponseWriter) {
+			w.Header().Set("Location", "http://git.example.org/"+token)
+			w.WriteHeader(http.StatusFound)
+		},
+		"no JSON": func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK); io.WriteString(w, "["+token) },
+		"status": func(w http.ResponseWriter) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				defer conn.Close()
+				io.WriteString(conn, "HTTP/1.1 502 "+token+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			}
+		},
+		"no HTTP": func(w http.ResponseWriter) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				defer conn.Close()
+				io.WriteString(conn, token+"\r\n\r\n")
+			}
+		},
+	} {
+		for step, at := range map[string]func(r *http.Request) bool{
+			"all":   func(*http.Request) bool { return true },
+			"group": func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/groups/") },
+			"creating": func(r *http.Request) bool {
+				return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/projects")
+			},
+			"branch": func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/branches/") },
+			"commit": func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/commits") },
+		} {
+			t.Run(name+" "+step, func(t *testing.T) {
+				t.Parallel()
+				var h *hub
+				front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if at(r) {
+						answer(w)
+						return
+					}
+					h.ServeHTTP(w, r)
+				}))
+				t.Cleanup(front.Close)
+				h = newHub(t, true, func(o *gitlab.Options) { o.URL = front.URL })
+				for doing, err := range map[string]error{
+					"push":  func() error { _, err := h.remote.Push(t.Context(), version(1)); return err }(),
+					"head":  func() error { _, err := h.remote.Head(t.Context(), arcID, ""); return err }(),
+					"check": h.remote.Check(t.Context()),
+				} {
+					if doing == "push" && err == nil {
+						t.Errorf("no error")
+					}
+					for e := err; e != nil; e = errors.Unwrap(e) {
+						if text := fmt.Sprintf("%s %+v", e, e); strings.Contains(text, token) {
+							t.Errorf("%s: the token is in the error %s", doing, text)
+						}
+					}
+				}
+			})
+		}
 	}
 }
 
