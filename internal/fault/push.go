@@ -68,7 +68,7 @@ var pushes = []Definition{
 	{ConnectionCut, Transient, "The connection to the git server broke.", OwnerDataHUB,
 		"Tried again by itself", 0},
 	{RepositoryBusy, Transient, "The repository is in use by another process.", OwnerNobody,
-		"Tried again by itself; remove a stale *.lock file in the repository if it stays", 0},
+		"Tried again by itself; if it stays, remove a stale *.lock file in the repository on the git server", 0},
 	{HeadMoved, Transient, "The branch moved while the push was under way.", OwnerNobody,
 		"Tried again by itself", 0},
 	{LeaseLost, Transient, "Another synchroniser has taken this ARC over.", OwnerNobody,

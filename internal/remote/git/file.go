@@ -42,7 +42,43 @@ func (d *fileDialer) open(ctx context.Context, service, repo string) (session, e
 	if err != nil {
 		return nil, fileFailure(err, "")
 	}
-	return startService(ctx, service, dir)
+	if service != receivePack {
+		return startService(ctx, service, dir, nil)
+	}
+	alive, err := d.enter(dir)
+	if err != nil {
+		return nil, fileFailure(err, "")
+	}
+	defer func() { _ = alive.Close() }() // git has a copy of its own
+	return startService(ctx, service, dir, alive)
+}
+
+// lockAge is the age from which a lock of git may be one that was left behind. Git
+// holds them for moments; who else pushes here, by hand, gets time for his hooks.
+const lockAge = time.Minute
+
+// enter gives a file that tells, while a copy of it is open, that somebody of ours
+// writes to the repository, and removes what the killed have left: git itself never
+// takes away a lock of a process that is no more, and refuses every push for it.
+func (d *fileDialer) enter(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+		for _, name := range []string{"HEAD", "refs/heads/" + d.branch, "packed-refs"} {
+			removeOld(filepath.Join(dir, name+".lock"))
+		}
+	}
+	// A file system without such locks just never gets here alone.
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	return f, nil
+}
+
+func removeOld(path string) {
+	if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()).Abs() > lockAge {
+		_ = os.Remove(path) // otherwise git says what is in its way
+	}
 }
 
 // create makes a bare repository beside its place and moves it there when it is
@@ -109,7 +145,8 @@ type processSession struct {
 	ended  bool
 }
 
-func startService(ctx context.Context, service, dir string) (session, error) {
+// startService runs a service of git, which keeps the file alive open, if there is one.
+func startService(ctx context.Context, service, dir string, alive *os.File) (session, error) {
 	// An acknowledged push survives a power cut: objects and reference are on disk
 	// before git says ok. One pack per push instead of single objects: two files to
 	// wait for instead of dozens.
@@ -118,6 +155,9 @@ func startService(ctx context.Context, service, dir string) (session, error) {
 		"-c", "uploadpack.allowFilter=true", strings.TrimPrefix(service, "git-"), dir}
 	s := &processSession{cmd: gitCommand(ctx, args...), dir: dir, errors: &talk{}, writes: service == receivePack}
 	s.cmd.Stderr = s.errors
+	if alive != nil {
+		s.cmd.ExtraFiles = []*os.File{alive}
+	}
 	var err error
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err
