@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -29,6 +30,7 @@ const manyPacks = 50
 type fileDialer struct {
 	root   string
 	branch string
+	swept  sync.Once
 }
 
 func (d *fileDialer) close() {}
@@ -69,17 +71,47 @@ func (d *fileDialer) enter(dir string) (*os.File, error) {
 		for _, name := range []string{"HEAD", "refs/heads/" + d.branch, "packed-refs"} {
 			removeOld(filepath.Join(dir, name+".lock"))
 		}
+		removeBegun(filepath.Join(dir, "objects"))
 	}
 	// A file system without such locks just never gets here alone.
 	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
 	return f, nil
 }
 
-func removeOld(path string) {
-	if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()).Abs() > lockAge {
-		_ = os.Remove(path) // otherwise git says what is in its way
+// removeBegun removes the objects of pushes that never ended. Git would do so weeks after
+// the repository has been tidied up, which a quiet one never is.
+func removeBegun(objects string) {
+	entries, err := os.ReadDir(objects)
+	if err != nil {
+		return // git will say it
+	}
+	for _, e := range entries { // names of today's git and of older ones
+		if strings.HasPrefix(e.Name(), "tmp_objdir-") || strings.HasPrefix(e.Name(), "incoming-") {
+			removeOld(filepath.Join(objects, e.Name()))
+		}
 	}
 }
+
+// removeOld removes a file or folder that nobody has touched for a while, in one step:
+// whoever sleeps over his work must not find a part of it. What cannot be removed stays
+// for the next time.
+func removeOld(path string) {
+	info, err := os.Lstat(path)
+	if err != nil || time.Since(info.ModTime()).Abs() <= lockAge {
+		return
+	}
+	if !info.IsDir() {
+		_ = os.Remove(path)
+		return
+	}
+	gone := strings.TrimSuffix(path, goneSuffix) + goneSuffix
+	if path == gone || os.Rename(path, gone) == nil {
+		_ = os.RemoveAll(gone)
+	}
+}
+
+// goneSuffix ends the names of folders that are being removed.
+const goneSuffix = ".gone"
 
 // create makes a bare repository beside its place and moves it there when it is
 // complete and on disk, so that a crash leaves either nothing or all of it.
@@ -88,7 +120,8 @@ func (d *fileDialer) create(ctx context.Context, dir string) error {
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return err
 	}
-	tmp, err := os.MkdirTemp(parent, ".new-")
+	d.swept.Do(func() { sweep(parent) })
+	tmp, err := os.MkdirTemp(parent, newPrefix+"*")
 	if err != nil {
 		return err
 	}
@@ -114,6 +147,28 @@ func (d *fileDialer) create(ctx context.Context, dir string) error {
 		return err
 	}
 	return syncPath(parent)
+}
+
+// newPrefix begins the names of repositories that are not complete yet.
+const newPrefix = ".new-"
+
+// sweep removes what creators of repositories have left that were killed. There may be
+// very many other repositories.
+func sweep(parent string) {
+	f, err := os.Open(parent)
+	if err != nil {
+		return
+	}
+	defer func() { _ = f.Close() }()
+	for err == nil {
+		var names []string
+		names, err = f.Readdirnames(1000)
+		for _, name := range names {
+			if strings.HasPrefix(name, newPrefix) {
+				removeOld(filepath.Join(parent, name))
+			}
+		}
+	}
 }
 
 // gitCommand prepares a git process that can neither ask anybody nor see our

@@ -42,6 +42,46 @@ func TestALockThatWasLeftBehind(t *testing.T) {
 	}
 }
 
+// What a push or the making of a repository had begun when it was killed does not stay
+// on disk; what may still be under way does.
+func TestWhatWasBegunIsRemoved(t *testing.T) {
+	t.Parallel()
+	b := overFile(t, nil)
+	group := filepath.Dir(b.repo)
+	old := []string{filepath.Join(group, ".new-1"), filepath.Join(group, ".new-2.gone")}
+	young := []string{filepath.Join(group, ".new-3")}
+	begin := func(paths []string, age time.Duration) {
+		for _, path := range paths {
+			if err := os.MkdirAll(filepath.Join(path, "pack"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			then := time.Now().Add(-age)
+			if err := os.Chtimes(path, then, then); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	begin(old, time.Hour)
+	begin(young, 0)
+	b.push(t, version(1))
+	objects := filepath.Join(b.repo, "objects")
+	more := []string{filepath.Join(objects, "tmp_objdir-incoming-x"), filepath.Join(objects, "incoming-x"), filepath.Join(objects, "tmp_objdir-incoming-y.gone")}
+	begin(more, time.Hour)
+	last := filepath.Join(objects, "tmp_objdir-incoming-z")
+	begin([]string{last}, 0)
+	b.push(t, version(2))
+	for _, path := range append(old, more...) {
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s is still there", path)
+		}
+	}
+	for _, path := range append(young, last) {
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("%s is gone", path)
+		}
+	}
+}
+
 // A lock that somebody may hold stays: a fresh one, and any as long as a git process
 // that we started is alive.
 func TestALockThatIsHeld(t *testing.T) {
