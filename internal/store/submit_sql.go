@@ -149,8 +149,6 @@ stored AS (
                             THEN arc.failure_code ELSE '' END,
         parked = CASE WHEN arc.content_hash = excluded.content_hash OR arc.lease_holder IS NOT NULL
                       THEN arc.parked ELSE false END
-    WHERE arc.content_hash = excluded.content_hash OR excluded.last_harvest IS NULL
-        OR arc.last_harvest IS DISTINCT FROM excluded.last_harvest
     RETURNING arc.id, arc.outcome, arc.version, arc.lifecycle, arc.first_seen, arc.last_seen, arc.event_count
 ),
 membership AS (
@@ -178,8 +176,7 @@ audited AS (
         s.version, encode(a.content_hash, 'hex')
     FROM stored s JOIN admitted a ON a.id = s.id WHERE s.outcome IN ('created', 'updated')
 )
-SELECT a.n, CASE WHEN a.refusal = '' AND s.id IS NULL THEN 'harvest_conflict' ELSE a.refusal END,
-    s.id IS NOT NULL, coalesce(s.outcome, ''), coalesce(s.version, 0), coalesce(s.lifecycle, ''),
+SELECT a.n, a.refusal, s.id IS NOT NULL, coalesce(s.outcome, ''), coalesce(s.version, 0), coalesce(s.lifecycle, ''),
     coalesce(s.first_seen, now()), coalesce(s.last_seen, now()), coalesce(s.event_count, 0),
     log.at, log.types, log.messages
 FROM admitted a LEFT JOIN stored s ON s.id = a.id` + partLog

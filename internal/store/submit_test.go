@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -103,6 +104,44 @@ func TestResubmissionsAmongNewARCsScheduleNothing(t *testing.T) {
 	}
 	if string(c.Frame) != "content 7" {
 		t.Errorf("content is %q", c.Frame)
+	}
+}
+
+// Nor does it touch anything but what tells that the ARC has been seen: one that is
+// parked or failing stays as it is, with its attempts and its next one, and the harvest
+// that brought the content stays the one that did.
+func TestResubmissionsAmongNewARCsKeepTheRest(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	for i := range 200 {
+		submit(t, s, submission(fmt.Sprint("N", i), fmt.Sprint("content ", i)))
+	}
+	before := map[string]store.ARC{}
+	for i, c := range claimN(t, s, 200) {
+		load(t, s, c)
+		f := store.Failure{Class: store.Refused, Code: "hook_declined", Text: "no", Park: true}
+		if i%2 == 1 {
+			f = store.Failure{Class: store.Transient, Code: "remote_error", Text: "later", Delay: time.Hour}
+		}
+		if err := s.RecordFailure(t.Context(), c, f); err != nil {
+			t.Fatal(err)
+		}
+		before[c.Identifier] = read(t, s, c.ID)
+	}
+	h := begin(t, s)
+	sent := 0
+	for i := range 20 {
+		again := inHarvest(h, fmt.Sprint("N", i), fmt.Sprint("content ", i))
+		content := again.Content
+		again.Content = func() []byte { sent++; return content() }
+		submit(t, s, again)
+		seen := cmpopts.IgnoreFields(store.ARC{}, "LastSeen", "LastHarvest")
+		if diff := cmp.Diff(before[again.Identifier], read(t, s, idOf(again.Identifier)), seen); diff != "" {
+			t.Errorf("%s (-before +after):\n%s", again.Identifier, diff)
+		}
+	}
+	if sent < 2 {
+		t.Errorf("%d contents were sent without asking, want some", sent)
 	}
 }
 
