@@ -9,10 +9,11 @@ import (
 )
 
 // heartbeat renews the leases of what is being pushed and stops pushes that
-// have lost theirs.
+// have lost theirs. An outage of the database is told once.
 func (s *Syncer) heartbeat(ctx context.Context) {
 	tick := time.NewTicker(s.opt.Lease / 3)
 	defer tick.Stop()
+	silent := false
 	for {
 		s.vitals.renewing.enter("waiting to renew leases", s.opt.Lease+turnLimit)
 		select {
@@ -29,10 +30,10 @@ func (s *Syncer) heartbeat(ctx context.Context) {
 		rctx, cancel := context.WithTimeout(ctx, s.opt.Lease)
 		lost, err := s.store.Renew(rctx, claims, s.opt.Lease)
 		cancel()
-		if err != nil && ctx.Err() == nil {
+		if err != nil && !silent && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "leases not renewed", "error", err)
-			continue
 		}
+		silent = err != nil
 		s.mu.Lock()
 		for _, c := range lost {
 			if h := s.held[c]; h != nil {
