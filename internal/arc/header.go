@@ -1,11 +1,13 @@
 package arc
 
+import "iter"
+
 // ColumnKind is a kind of column of an annotation table.
 type ColumnKind uint8
 
 // The kinds of columns. To add one, add it here and describe it in columnKinds:
 // alignment, sorting and the workbook writer go by the description. How a crate
-// says it is told in package rocrate.
+// says it is told in package rocrate (column.go).
 const (
 	InputColumn ColumnKind = iota
 	ProtocolREFColumn
@@ -49,6 +51,18 @@ var columnKinds = [...]columnKind{
 	CommentColumn:             {label: "Comment", named: true, group: ValueGroup, holds: TextCell},
 	FreeTextColumn:            {group: ValueGroup, holds: TextCell},
 	OutputColumn:              {label: "Output", named: true, group: OutputGroup, holds: TextCell},
+}
+
+// ColumnKinds gives all kinds of columns, so that whoever treats them one by one
+// can check that none is forgotten.
+func ColumnKinds() iter.Seq[ColumnKind] {
+	return func(yield func(ColumnKind) bool) {
+		for k := range columnKinds {
+			if !yield(ColumnKind(k)) {
+				return
+			}
+		}
+	}
 }
 
 // ColumnGroup says where a column stands in a sheet: groups follow each other in

@@ -20,7 +20,8 @@ import (
 // columns.
 //
 // The document depends on nothing but the ARC. The error names the table that
-// has no form in a crate: one with more than one input or output in a row.
+// has no form in a crate: one with more than one input or output in a row, or
+// with a kind of column that no crate knows.
 func Encode(inv *arc.Investigation) ([]byte, error) {
 	w := newCrateWriter()
 	root := w.investigation(inv)

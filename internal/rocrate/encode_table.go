@@ -1,6 +1,7 @@
 package rocrate
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,10 +26,10 @@ func (w *crateWriter) table(owner string, t *arc.Table) []ref {
 		name := t.Name + "_" + strconv.Itoa(i+1)
 		p := entity{id: "#Process_" + owner + name, types: []string{"LabProcess"}}
 		p.must("name", name)
-		p.ref("object", w.end(row.input, true, row.characteristics, "#Input_"+owner+name))
-		p.ref("result", w.end(row.output, false, row.factors, "#Output_"+owner+name))
+		p.ref("object", w.end(row.input, true, row.valuesOn(onInput), "#Input_"+owner+name))
+		p.ref("result", w.end(row.output, false, row.valuesOn(onOutput), "#Output_"+owner+name))
 		p.ref("executesLabProtocol", w.protocol(row))
-		p.refs("parameterValue", row.parameters)
+		row.addValues(&p, onProcess)
 		if row.performer != "" {
 			a := entity{id: "#Performer_" + row.performer, types: []string{"Person"}}
 			a.must("givenName", row.performer)
@@ -46,11 +47,10 @@ type crateRow struct {
 	input, output *ioCell
 	protocol      []property // name, description, url, version
 	intendedUse   ref
-	components    []ref
+	values        [len(valueColumns)][]ref
 
-	characteristics, factors, parameters []ref
-	comments                             []arc.Comment
-	performer, date                      string
+	comments        []arc.Comment
+	performer, date string
 }
 
 // ioCell is an input or output with its kind.
@@ -75,44 +75,72 @@ func (w *crateWriter) row(owner string, t *arc.Table, i int) crateRow {
 				w.fail("%s: table %q has more than one output in row %d", owner, t.Name, i+1)
 			}
 			r.output = &ioCell{h.Term.Name, cell}
-		case arc.ProtocolREFColumn:
-			r.protocol = append(r.protocol, property{"name", cellText(cell)})
-		case arc.ProtocolDescriptionColumn:
-			r.protocol = append(r.protocol, property{"description", cellText(cell)})
-		case arc.ProtocolURIColumn:
-			r.protocol = append(r.protocol, property{"url", cellText(cell)})
-		case arc.ProtocolVersionColumn:
-			r.protocol = append(r.protocol, property{"version", cellText(cell)})
 		case arc.ProtocolTypeColumn:
 			r.intendedUse = w.term(cell.Term)
 			if r.intendedUse == "" {
 				r.intendedUse = w.share(nameless("DefinedTerm"))
 			}
-		case arc.CharacteristicColumn:
-			r.characteristics = append(r.characteristics, w.value("Characteristic", "CharacteristicValue", h, cell, column))
-		case arc.FactorColumn:
-			r.factors = append(r.factors, w.value("Factor", "FactorValue", h, cell, column))
-		case arc.ParameterColumn:
-			r.parameters = append(r.parameters, w.value("Parameter", "ParameterValue", h, cell, column))
-		case arc.ComponentColumn:
-			r.components = append(r.components, w.value("Component", "Component", h, cell, column))
 		case arc.CommentColumn, arc.FreeTextColumn:
 			r.comments = append(r.comments, arc.Comment{Name: h.Term.Name, Value: cellText(cell)})
 		case arc.PerformerColumn:
 			r.performer = cellText(cell)
 		case arc.DateColumn:
 			r.date = cellText(cell)
+		default:
+			if !w.listed(&r, h, cell, column) {
+				w.fail("%s: table %q has a column %s, which has no form in a crate", owner, t.Name, h.Text())
+			}
 		}
 	}
 	return r
 }
 
+// listed adds a cell of a kind that protocolTexts or valueColumns list.
+func (w *crateWriter) listed(r *crateRow, h arc.Header, cell arc.Cell, column int) bool {
+	for _, c := range protocolTexts {
+		if c.kind == h.Kind {
+			r.protocol = append(r.protocol, property{c.property.Name(), cellText(cell)})
+			return true
+		}
+	}
+	for i, c := range valueColumns {
+		if c.kind == h.Kind {
+			r.values[i] = append(r.values[i], w.value(c, h, cell, column))
+			return true
+		}
+	}
+	return false
+}
+
+// valuesOn gives the values of the columns that hang on something. The list must not be changed.
+func (r *crateRow) valuesOn(on place) (list []ref) {
+	for i, c := range valueColumns {
+		switch {
+		case c.on != on:
+		case list == nil: // mostly there is one such kind, which needs no copy
+			list = slices.Clip(r.values[i])
+		default:
+			list = append(list, r.values[i]...)
+		}
+	}
+	return list
+}
+
+// addValues adds the values of the columns that hang on an entity, each kind under a property of its own.
+func (r *crateRow) addValues(e *entity, on place) {
+	for i, c := range valueColumns {
+		if c.on == on {
+			e.refs(c.properties[0].Name(), r.values[i])
+		}
+	}
+}
+
 // value gives a property value: a cell together with its header.
-func (w *crateWriter) value(kind, additional string, h arc.Header, c arc.Cell, column int) ref {
+func (w *crateWriter) value(vc valueColumn, h arc.Header, c arc.Cell, column int) ref {
 	e := entity{
-		id:         "#" + kind + "_" + h.Term.Name + "_" + cellText(c),
+		id:         "#" + strings.TrimSuffix(vc.types[0], "Value") + "_" + h.Term.Name + "_" + cellText(c),
 		types:      []string{"PropertyValue"},
-		additional: additional,
+		additional: vc.types[0],
 	}
 	e.must("name", h.Term.Name)
 	e.text("propertyID", accession(h.Term))
@@ -164,9 +192,6 @@ func (w *crateWriter) end(io *ioCell, input bool, values []ref, generated string
 
 // protocol gives the protocol of a row, if the row says anything of one.
 func (w *crateWriter) protocol(r crateRow) ref {
-	if len(r.protocol) == 0 && r.intendedUse == "" && len(r.components) == 0 {
-		return ""
-	}
 	e := entity{id: "#Protocol_", types: []string{"LabProtocol"}, properties: r.protocol}
 	for _, p := range r.protocol {
 		if p.name == "name" {
@@ -174,7 +199,10 @@ func (w *crateWriter) protocol(r crateRow) ref {
 		}
 	}
 	e.ref("intendedUse", r.intendedUse)
-	e.refs("computationalTool", r.components)
+	r.addValues(&e, onProtocol)
+	if len(e.properties) == 0 {
+		return ""
+	}
 	return w.share(e)
 }
 

@@ -96,6 +96,58 @@ func TestTwoInputsInARowAreRefused(t *testing.T) {
 	}
 }
 
+// Every kind of column is written to a crate and comes back. Performers and dates
+// belong to the process, where no reader looks for columns; a free text comes
+// back as a comment.
+func TestEveryKindOfColumnHasAFormInACrate(t *testing.T) {
+	t.Parallel()
+	for kind := range arc.ColumnKinds() {
+		name := "x"
+		if kind == arc.InputColumn || kind == arc.OutputColumn {
+			name = arc.IOSample
+		}
+		h := arc.NewHeader(kind, name)
+		cell := arc.NewTextCell("the cell")
+		if h.Holds() == arc.TermCell {
+			cell = arc.NewTermCell(arc.NewTerm("the cell", "MS:1"))
+		}
+		b := arc.NewTableBuilder("growth")
+		if kind != arc.InputColumn { // of which a row has one
+			b.Add(arc.NewHeader(arc.InputColumn, arc.IOSample), arc.NewTextCell("in"))
+		}
+		b.Add(h, cell)
+		if kind != arc.OutputColumn {
+			b.Add(arc.NewHeader(arc.OutputColumn, arc.IOSample), arc.NewTextCell("out"))
+		}
+		b.EndRow()
+		doc, err := rocrate.Encode(&arc.Investigation{Identifier: "i", Studies: []*arc.Study{{Identifier: "s", Tables: []*arc.Table{b.Table()}}}})
+		if err != nil {
+			t.Errorf("%s: %v", h.Text(), err)
+			continue
+		}
+		if !strings.Contains(string(doc), "the cell") {
+			t.Errorf("%s: the cell is not in %s", h.Text(), doc)
+		}
+		back := mustRead(t, doc).Studies[0].Tables[0]
+		var got []string
+		for column, c := range back.Row(0) {
+			if c == cell {
+				got = append(got, back.Columns()[column].Text())
+			}
+		}
+		want := []string{h.Text()}
+		switch kind {
+		case arc.PerformerColumn, arc.DateColumn:
+			want = nil
+		case arc.FreeTextColumn:
+			want = []string{"Comment [x]"}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: columns with the cell (-want +got):\n%s\n%s", h.Text(), diff, doc)
+		}
+	}
+}
+
 // sameARC compares ARCs: tables by what they show, absent lists as empty ones.
 var sameARC = cmp.Options{
 	cmpopts.EquateEmpty(),

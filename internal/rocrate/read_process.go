@@ -23,7 +23,7 @@ type tableCell struct {
 type rowBuffers struct {
 	cells           []tableCell
 	inputs, outputs []jsonld.Ref
-	parameters      []tableCell
+	process         []tableCell // values of the process
 	values          []jsonld.Node
 	comments        []arc.Comment
 }
@@ -161,7 +161,7 @@ func (r *reader) addRows(b *arc.TableBuilder, p, protocol jsonld.Node) bool {
 		fixed = r.protocol(protocol)
 	}
 	buf := &r.row
-	buf.parameters = r.parameters(buf.parameters[:0], p)
+	buf.process = r.processValues(buf.process[:0], p)
 	if buf.comments = buf.comments[:0]; p.Has(jsonld.DisambiguatingDescription) {
 		buf.comments = r.describedComments(buf.comments, p)
 	}
@@ -223,39 +223,41 @@ func (r *reader) appendEnds(list []jsonld.Ref, p jsonld.Node, property jsonld.Pr
 	return list
 }
 
-// values gives the cells of a row that have a place: characteristics of the input, components, parameters, factors of
-// the output.
+// values gives the cells of a row that have a place: those of the input, the protocol, the process and the output.
 func (r *reader) values(fixed *protocolCells, input, output jsonld.Node) []tableCell {
 	row := r.row.cells[:0]
 	if input.Exists() {
-		row = r.additional(row, input, arc.CharacteristicColumn, "CharacteristicValue", "MaterialAttributeValue")
+		row = r.additional(row, input, onInput)
 	}
-	row = append(append(row, fixed.components...), r.row.parameters...)
+	row = append(append(row, fixed.values...), r.row.process...)
 	if output.Exists() {
-		row = r.additional(row, output, arc.FactorColumn, "FactorValue")
+		row = r.additional(row, output, onOutput)
 	}
 	slices.SortStableFunc(row, func(a, b tableCell) int { return cmp.Compare(a.index, b.index) })
 	r.row.cells = row
 	return row
 }
 
-// parameters appends the parameter values of a process.
-func (r *reader) parameters(list []tableCell, p jsonld.Node) []tableCell {
-	r.row.values = r.nodesFormerly(r.row.values[:0], p, jsonld.ParameterValue, jsonld.PropertyValue, jsonld.Name)
-	for _, v := range r.row.values {
-		list = append(list, r.value(v, arc.ParameterColumn))
+// processValues appends the values of a process.
+func (r *reader) processValues(list []tableCell, p jsonld.Node) []tableCell {
+	for c := range valueColumnsOn(onProcess) {
+		for _, property := range c.properties {
+			r.row.values = r.nodesFormerly(r.row.values[:0], p, property, jsonld.PropertyValue, jsonld.Name)
+			for _, v := range r.row.values {
+				list = append(list, r.value(v, c.kind))
+			}
+		}
 	}
 	return list
 }
 
-// additional appends the values of an input or output that have one of some additional types.
-func (r *reader) additional(row []tableCell, n jsonld.Node, kind arc.ColumnKind, types ...string) []tableCell {
+// additional appends the values of an input or output that have an additional type of a kind of column.
+func (r *reader) additional(row []tableCell, n jsonld.Node, on place) []tableCell {
 	r.row.values = r.appendNodes(r.row.values[:0], n, jsonld.AdditionalProperty, jsonld.PropertyValue, jsonld.Name)
-	for _, v := range r.row.values {
-		for _, t := range types {
-			if v.HasAdditionalType(t) {
-				row = append(row, r.value(v, kind))
-				break
+	for c := range valueColumnsOn(on) {
+		for _, v := range r.row.values {
+			if slices.ContainsFunc(c.types, v.HasAdditionalType) {
+				row = append(row, r.value(v, c.kind))
 			}
 		}
 	}
@@ -264,8 +266,8 @@ func (r *reader) additional(row []tableCell, n jsonld.Node, kind arc.ColumnKind,
 
 // protocolCells are the cells that a protocol gives to every row.
 type protocolCells struct {
-	cells      []tableCell
-	components []tableCell
+	cells  []tableCell
+	values []tableCell
 }
 
 // add adds a cell that needs no more than a kind of column.
@@ -279,15 +281,7 @@ func (r *reader) protocol(n jsonld.Node) *protocolCells {
 		return known
 	}
 	p := &protocolCells{}
-	for _, c := range [...]struct {
-		property jsonld.Property
-		kind     arc.ColumnKind
-	}{
-		{jsonld.Name, arc.ProtocolREFColumn},
-		{jsonld.Description, arc.ProtocolDescriptionColumn},
-		{jsonld.URL, arc.ProtocolURIColumn},
-		{jsonld.Version, arc.ProtocolVersionColumn},
-	} {
+	for _, c := range protocolTexts {
 		if text, ok := r.text(n, c.property); ok {
 			p.add(c.kind, arc.NewTextCell(text))
 		}
@@ -295,9 +289,11 @@ func (r *reader) protocol(n jsonld.Node) *protocolCells {
 	if term, ok := r.protocolType(n); ok {
 		p.add(arc.ProtocolTypeColumn, arc.NewTermCell(term))
 	}
-	for _, property := range [...]jsonld.Property{jsonld.ComputationalTool, jsonld.Reagent, jsonld.LabEquipment} {
-		for _, v := range r.nodesFormerly(nil, n, property, 0) {
-			p.components = append(p.components, r.value(v, arc.ComponentColumn))
+	for c := range valueColumnsOn(onProtocol) {
+		for _, property := range c.properties {
+			for _, v := range r.nodesFormerly(nil, n, property, 0) {
+				p.values = append(p.values, r.value(v, c.kind))
+			}
 		}
 	}
 	*n.Memo() = p

@@ -46,7 +46,7 @@ const assayPath = "assays/a/isa.assay.xlsx"
 func TestEveryKindOfColumn(t *testing.T) {
 	t.Parallel()
 	degree := arc.NewTerm("degree", "UO:0000027")
-	rows := sheetOf(t, assayWith(tableOf("growth", []entry{
+	row := []entry{
 		{arc.NewHeader(arc.OutputColumn, arc.IOData), arc.NewDataCell(arc.Data{Name: "f.csv#row=1", Format: "text/csv", SelectorFormat: "RFC 7111"})},
 		termEntry(arc.ParameterColumn, "temperature", "NCRO:1", arc.NewUnitizedCell("20", degree)),
 		termEntry(arc.CharacteristicColumn, "organism", "OBI:0100026", arc.NewTermCell(arc.NewTerm("barley", "NCBITaxon_4513"))),
@@ -62,7 +62,13 @@ func TestEveryKindOfColumn(t *testing.T) {
 		textEntry(arc.PerformerColumn, "", "me"),
 		textEntry(arc.DateColumn, "", "today"),
 		textEntry(arc.InputColumn, arc.IOSource, "s"),
-	})), assayPath, "growth")
+	}
+	for kind := range arc.ColumnKinds() {
+		if !slices.ContainsFunc(row, func(e entry) bool { return e.header.Kind == kind }) {
+			t.Errorf("the row has no column %q", arc.NewHeader(kind, "…").Text())
+		}
+	}
+	rows := sheetOf(t, assayWith(tableOf("growth", row)), assayPath, "growth")
 	want := [][]string{{
 		"Input [Source Name]",
 		"Protocol REF",
