@@ -48,11 +48,11 @@ const (
 // table lists, together with pushes, the codes of the program.
 var table = []Definition{
 	{StoreUnavailable, Transient, "The database cannot be reached at the moment.", OwnerOperator,
-		"Nothing was stored; send it again. Operator: systemctl status postgresql", 5 * time.Second},
+		"Operator: systemctl status postgresql. Sender: nothing was stored, send it again", 5 * time.Second},
 	{StoreTimeout, Transient, "The database took too long to answer.", OwnerOperator,
-		"Nothing was stored; send it again. Operator: look for locks and load in pg_stat_activity", 5 * time.Second},
+		"Operator: look for locks and load in pg_stat_activity. Sender: nothing was stored, send it again", 5 * time.Second},
 	{StoreFull, Incident, "The database has no room left.", OwnerOperator,
-		"Nothing was stored. Operator: free or add disk space on the database server", time.Minute},
+		"Operator: free or add disk space on the database server. Sender: nothing was stored, send it again later", time.Minute},
 	{StoreSchema, Incident, "The database schema does not fit this version of the program.", OwnerOperator,
 		"middleware-api migrate", 30 * time.Second},
 	{StoreAccess, Incident, "The database refuses the service.", OwnerOperator,
