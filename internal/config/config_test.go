@@ -291,6 +291,19 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// Problems stand in the order of the file, also those that no single setting can know.
+func TestProblemsStandInTheOrderOfTheFile(t *testing.T) {
+	t.Parallel()
+	o := options(t, config.RoleServe, "listn: x\nlisten: [nowhere]\nharvest:\n  expire_after: soon\n")
+	var lines []string
+	for _, line := range strings.Split(problems(t, o), "\n") {
+		lines = append(lines, strings.TrimPrefix(line, o.Path)[:3])
+	}
+	if diff := cmp.Diff([]string{":1:", ":2:", ":4:"}, lines); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+}
+
 // The variables of the former server move the socket, unless listen says so.
 func TestUvicornVariables(t *testing.T) {
 	t.Parallel()

@@ -73,7 +73,7 @@ func Load(o Options) (*Loaded, error) {
 	l.Warnings = l.result.Warnings
 	problems = append(problems, l.complete(o)...)
 	if len(problems) > 0 {
-		return l, &setting.Invalid{Problems: problems}
+		return l, setting.NewInvalid(problems)
 	}
 	return l, nil
 }

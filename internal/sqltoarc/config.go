@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -208,7 +209,8 @@ func Load(path string, mustExist, local bool) (*Loaded, error) {
 		}
 	}
 	data, err := os.ReadFile(path)
-	if err != nil && (mustExist || !errors.Is(err, fs.ErrNotExist)) {
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && (mustExist || !missing) {
 		return nil, &setting.Invalid{Problems: []setting.Problem{{Source: path, Text: err.Error(), Remedy: "name the file: sql-to-arc --config FILE"}}}
 	}
 	l.Result, err = l.Table.Read(setting.Input{
@@ -223,8 +225,13 @@ func Load(path string, mustExist, local bool) (*Loaded, error) {
 		l.Warnings = l.Result.Warnings
 		problems = append(problems, l.check()...)
 	}
+	if missing && len(problems) > 0 {
+		problems = slices.Insert(problems, 0, setting.Problem{
+			Source: path, Text: "there is no such file", Remedy: "write one (sql-to-arc config sample), or name another with --config",
+		})
+	}
 	if len(problems) > 0 {
-		return l, &setting.Invalid{Problems: problems}
+		return l, setting.NewInvalid(problems)
 	}
 	return l, nil
 }

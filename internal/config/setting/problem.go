@@ -1,7 +1,9 @@
 package setting
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -42,6 +44,18 @@ func (p Problem) String() string {
 // Invalid is the error for a configuration that cannot be used.
 type Invalid struct {
 	Problems []Problem
+}
+
+// NewInvalid makes the error of problems, which are put into the order of the file.
+func NewInvalid(problems []Problem) *Invalid {
+	slices.SortStableFunc(problems, byLine)
+	return &Invalid{Problems: problems}
+}
+
+// byLine sorts by line, and what has no line to the end.
+func byLine(a, b Problem) int {
+	line := func(p Problem) int { return cmp.Or(p.Line, math.MaxInt) }
+	return cmp.Compare(line(a), line(b))
 }
 
 // Error lists all problems, one per line.

@@ -75,7 +75,7 @@ func (t *Table) Read(in Input) (*Result, error) {
 		r.read(&t.Settings[i])
 	}
 	all := slices.Concat(r.doc.problems, r.problems)
-	slices.SortStableFunc(all, func(a, b Problem) int { return a.order() - b.order() })
+	slices.SortStableFunc(all, byLine)
 	var fatal []Problem
 	for _, p := range all {
 		if p.Warning {
@@ -85,17 +85,9 @@ func (t *Table) Read(in Input) (*Result, error) {
 		}
 	}
 	if len(fatal) > 0 {
-		return r.result, &Invalid{Problems: fatal}
+		return r.result, NewInvalid(fatal)
 	}
 	return r.result, nil
-}
-
-// order sorts by line, and what has no line to the end.
-func (p Problem) order() int {
-	if p.Line == 0 {
-		return 1 << 30
-	}
-	return p.Line
 }
 
 // environment indexes variables; an empty one counts as not set.
