@@ -57,7 +57,7 @@ status 78 says that the configuration cannot be used.`,
 		list := config.Documentation(prefix)
 		switch {
 		case len(list) == 0:
-			return usageError{fmt.Errorf("there is no setting %q", prefix)}
+			return usageError{fmt.Errorf("there is no setting %q; middleware-api config docs lists all", prefix)}
 		case *docsJSON:
 			return report.WriteJSON(cmd.OutOrStdout(), list)
 		}

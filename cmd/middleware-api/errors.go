@@ -86,7 +86,7 @@ of answers and in findings. Exit status 66 says that there is no such code.`,
 		}
 		list := codes(code)
 		if len(list) == 0 {
-			return statusError{exitNoInput, fmt.Errorf("there is no code %q", code)}
+			return statusError{exitNoInput, fmt.Errorf("there is no code %q; middleware-api errors lists all", code)}
 		}
 		if *asJSON {
 			return tell(cmd.OutOrStdout(), done{members: map[string]any{"errors": list.rows()}}, true)

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 
+	"github.com/spf13/cobra"
+
 	"github.com/fairagro/middleware-api/internal/fault"
 )
 
@@ -84,8 +86,14 @@ func describe(err error) string {
 	if remedy := remedyOf(err); remedy != "" {
 		text += "\n  remedy: " + remedy
 	}
-	if _, ok := errors.AsType[usageError](err); ok {
-		text += "\n  see: middleware-api --help"
+	return text
+}
+
+// help says where a command is explained.
+func help(cmd *cobra.Command) string {
+	text := "\n  see: " + cmd.CommandPath() + " --help"
+	if cmd.HasParent() {
+		text = "\n  usage: " + cmd.UseLine() + text
 	}
 	return text
 }

@@ -42,18 +42,25 @@ func read(tb testing.TB, path string) string {
 	return string(data)
 }
 
-// A mistake on the command line ends with 64, says what is wrong and where help
-// is.
+// A mistake on the command line ends with 64, says what is wrong and where the
+// command is explained.
 func TestMistakesOnTheCommandLine(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{
-		{"nonsense"}, {"serve", "--nonsense"}, {"migrate", "surplus"}, {"convert", "one"},
-		{"check", "--role", "nobody"}, {"config", "docs", "no.such.setting"}, {"man", "ls.1"},
-		{"convert", "a", "b", "--report", "xml"},
+	for _, tt := range []struct{ args, wrong, see string }{
+		{"nonsense", `"nonsense"`, ""},
+		{"--nonsense", "--nonsense", ""},
+		{"stauts", "did you mean status?", ""},
+		{"serve --nonsense", "--nonsense", " serve"},
+		{"migrate surplus", `"surplus"`, " migrate"},
+		{"convert one", "usage: middleware-api convert CRATE.json DIR", " convert"},
+		{"check --role nobody", `"nobody"`, " check"},
+		{"config docs no.such.setting", "middleware-api config docs lists all", " config docs"},
+		{"man ls.1", `"ls.1"`, " man"},
+		{"convert a b --report xml", `"xml"`, " convert"},
 	} {
-		got := invoke(t, "", args...)
-		if got.code != exitUsage || !strings.Contains(got.err, "see: middleware-api --help") {
-			t.Errorf("%v: exit status %d, %q", args, got.code, got.err)
+		got := invoke(t, "", strings.Fields(tt.args)...)
+		if got.code != exitUsage || !strings.Contains(got.err, tt.wrong) || !strings.HasSuffix(got.err, "\n  see: middleware-api"+tt.see+" --help\n") {
+			t.Errorf("%s: exit status %d, %q", tt.args, got.code, got.err)
 		}
 	}
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -22,11 +24,14 @@ func run(ctx context.Context, args []string, std streams) int {
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
 	if text := describe(err); text != "" {
+		if _, ok := errors.AsType[usageError](err); ok {
+			text += help(cmd)
+		}
 		fmt.Fprintln(std.err, text)
 	}
 	return exitCode(err)
@@ -50,6 +55,7 @@ pushes them as git repositories to a GitLab group or any other git server.`,
 			HiddenDefaultCmd: true,
 		},
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("middleware-api version {{.Version}}\n")
 	root.Flags().BoolP("version", "v", false, "print the version")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
@@ -100,7 +106,16 @@ func newVersion() *cobra.Command {
 }
 
 // noArgs and exactArgs are cobra's checks with our exit status.
-func noArgs(cmd *cobra.Command, args []string) error { return usage(cobra.NoArgs(cmd, args)) }
+func noArgs(cmd *cobra.Command, args []string) error {
+	err := cobra.NoArgs(cmd, args)
+	if err == nil {
+		return nil
+	}
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(like, " or "))
+	}
+	return usageError{err}
+}
 
 func exactArgs(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error { return usage(cobra.ExactArgs(n)(cmd, args)) }

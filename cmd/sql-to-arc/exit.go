@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 
+	"github.com/spf13/cobra"
+
 	"github.com/fairagro/middleware-api/internal/config/setting"
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/sqltoarc"
@@ -80,8 +82,10 @@ func describe(err error) string {
 			text += "\n  remedy: " + f.Remedy
 		}
 	}
-	if _, ok := errors.AsType[usageError](err); ok {
-		text += "\n  see: sql-to-arc --help"
-	}
 	return "sql-to-arc: " + text
+}
+
+// help says where a command is explained.
+func help(cmd *cobra.Command) string {
+	return "\n  usage: " + cmd.UseLine() + "\n  see: " + cmd.CommandPath() + " --help"
 }

@@ -118,6 +118,30 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
+// A mistake on the command line ends with 64 and shows how the command is called.
+func TestMistakesOnTheCommandLine(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"nonsense":              "\n  usage: sql-to-arc [flags]\n  see: sql-to-arc --help\n",
+		"run --limit x":         "\n  usage: sql-to-arc run [flags]\n  see: sql-to-arc run --help\n",
+		"run --dry-run --out x": "\n  see: sql-to-arc run --help\n",
+		"init":                  "\n  usage: sql-to-arc init postgresql|mysql|mariadb|mssql|oracle [flags]\n  see: sql-to-arc init --help\n",
+	} {
+		if code, _, text := invoke(t, strings.Fields(args)...); code != exitUsage || !strings.HasSuffix(text, want) {
+			t.Errorf("%s: status %d, %q, want the end %q", args, code, text, want)
+		}
+	}
+}
+
+// Who has no configuration yet is told how to get one, not only what it lacks.
+func TestNoConfigurationYet(t *testing.T) {
+	t.Chdir(t.TempDir())
+	code, _, text := invoke(t, "run")
+	if code != exitConfig || !strings.HasPrefix(text, "sql-to-arc: config.yaml: there is no such file; write one (sql-to-arc config sample)") {
+		t.Errorf("status %d, %q", code, text)
+	}
+}
+
 // The way to go on that a message names is one that can be gone: only a run that
 // has left a harvest open can be resumed.
 func TestRemedy(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,11 +30,14 @@ func run(ctx context.Context, args []string, std streams) int {
 	root.SetArgs(args)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
 	if text := describe(err); text != "" {
+		if _, ok := errors.AsType[usageError](err); ok {
+			text += help(cmd)
+		}
 		if inJournal(std.err) {
 			// One record, marked as an error (sd-daemon(3)).
 			text = "<3>" + strings.ReplaceAll(text, "\n  ", "; ")
