@@ -117,9 +117,10 @@ func newStatus() *cobra.Command {
 		short: "show in one look what is going on",
 		long: `status shows workers, database, what is not in git yet by RDI and age, the git
 store, the last harvests, what is failing, disks that fill up, certificates and
-access tokens that end, under one light. Exit status: 0 green, 1 yellow (somebody should look), 2 red (the service does not do what it
-is for), as monitoring plugins have it; 78 if the configuration cannot be used.
-A database that does not answer is part of the picture, and red.`,
+access tokens that end, under one light. Exit status: 0 green, 1 yellow (somebody
+should look), 2 red (the service does not do what it is for), as monitoring
+plugins have it; 78 if the configuration cannot be used. A database that does not
+answer is part of the picture, and red.`,
 		example: `  middleware-api status
   middleware-api status --rdi edal
   middleware-api status --json | jq -r '.reasons[] | .text + " -> " + .remedy'`,

@@ -18,7 +18,8 @@ func newCheck(o *runOptions) *cobra.Command {
 		Long: `Looks at the configuration, the views with their columns, types and counts, the
 API, the client certificate and the right to send for the RDI. Changes nothing.
 Counting takes as long as the views need to be computed.`,
-		Args: noArgs,
+		Example: "  sql-to-arc check --config /etc/sql-to-arc/edaphobase.yaml",
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, options, err := o.load()
 			if err != nil {

@@ -56,6 +56,9 @@ func newRun(o *runOptions) *cobra.Command {
 run, and uploads what the API does not have yet, as one harvest. With --only or
 --limit the ARCs are uploaded without a harvest, so that the others do not count
 as missing.`,
+		Example: `  sql-to-arc run --dry-run
+  sql-to-arc run --only ds-1 --out crates
+  sql-to-arc run --config /etc/sql-to-arc/edaphobase.yaml --report report.json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}

@@ -14,6 +14,7 @@ func newInit() *cobra.Command {
 		Use:       "init postgresql|mysql|mariadb|mssql|oracle",
 		Short:     "print the SQL that creates the empty views",
 		Long:      "Prints the statements that create every documented view, empty, in the SQL of the\ngiven product. Fill them in with queries over your tables.",
+		Example:   "  sql-to-arc init mariadb >views.sql",
 		ValidArgs: []string{"postgresql", "mysql", "mariadb", "mssql", "oracle"},
 		Args:      exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -41,9 +42,10 @@ func newConfig(o *runOptions) *cobra.Command {
 		},
 	}
 	cmd.AddCommand(&cobra.Command{
-		Use:   "sample",
-		Short: "print a configuration file with every setting",
-		Args:  noArgs,
+		Use:     "sample",
+		Short:   "print a configuration file with every setting",
+		Example: "  sql-to-arc config sample >config.yaml",
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			sqltoarc.Table(new(sqltoarc.Config)).Sample(cmd.OutOrStdout(),
 				"The configuration of sql-to-arc. Every setting is explained in sql-to-arc(1);\neach can be given as a variable too, such as SQL_TO_ARC_RDI.")
