@@ -43,21 +43,27 @@ func (a *API) submitARC(x *exchange) error {
 	if only {
 		return a.validateARC(x)
 	}
-	submission, err := rocrate.ScanSubmission(x.body, true)
-	if err != nil {
-		return err
-	}
-	if err := x.authorize(submission.RDI); err != nil {
-		return err
-	}
-	if err := a.strict(submission.ARC.Document, wire.Loc{"body", "arc"}); err != nil {
-		return err
-	}
-	accepted, err := a.service.Submit(x.ctx(), x.caller(), submission.RDI, submission.ARC, ingest.WithLog)
+	_, accepted, err := a.submit(x, ingest.WithLog)
 	if err != nil {
 		return err
 	}
 	return a.answerARC(x, accepted, "ARC processed successfully")
+}
+
+// submit stores the ARC of a request outside of harvests, if the client may send for its RDI.
+func (a *API) submit(x *exchange, log ingest.Log) (rdi string, accepted *ingest.Accepted, err error) {
+	submission, err := rocrate.ScanSubmission(x.body, true)
+	if err != nil {
+		return "", nil, err
+	}
+	if err := x.authorize(submission.RDI); err != nil {
+		return "", nil, err
+	}
+	if err := a.strict(submission.ARC.Document, wire.Loc{"body", "arc"}); err != nil {
+		return "", nil, err
+	}
+	accepted, err = a.service.Submit(x.ctx(), x.caller(), submission.RDI, submission.ARC, log)
+	return submission.RDI, accepted, err
 }
 
 // submitInHarvest is POST /v3/harvests/{harvest_id}/arcs with one ARC.

@@ -219,22 +219,12 @@ func (a *API) submitV2(x *exchange) error {
 		TaskID   string  `json:"task_id"`
 		Status   string  `json:"status"`
 	}
-	submission, err := rocrate.ScanSubmission(x.body, true)
-	if err != nil {
-		return err
-	}
-	if err := x.authorize(submission.RDI); err != nil {
-		return err
-	}
-	if err := a.strict(submission.ARC.Document, wire.Loc{"body", "arc"}); err != nil {
-		return err
-	}
-	accepted, err := a.service.Submit(x.ctx(), x.caller(), submission.RDI, submission.ARC, ingest.WithoutLog)
+	rdi, accepted, err := a.submit(x, ingest.WithoutLog)
 	if err != nil {
 		return err
 	}
 	x.w.record.ARCID = accepted.ID.String()
-	task, err := a.service.KeepTask(x.ctx(), x.caller(), submission.RDI, storedText, []*ingest.Accepted{accepted}, "")
+	task, err := a.service.KeepTask(x.ctx(), x.caller(), rdi, storedText, []*ingest.Accepted{accepted}, "")
 	if err != nil {
 		return err
 	}
