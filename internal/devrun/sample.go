@@ -65,6 +65,8 @@ func showSample(ctx context.Context, at layout) error {
 		{"the ARC folder", fmt.Sprintf("git clone %s sample", rel(at, repository))},
 		{"upload a crate", fmt.Sprintf(`curl -H 'Content-Type: application/json' -d '{"rdi": "%s", "arc": CRATE}' http://%s/v3/arcs`, demoRDI, at.listen)},
 		{"everything at one look", "bin/middleware-api status --config " + rel(at, at.config)},
+		{"the same as a page", fmt.Sprintf("http://%s/console", at.listen)},
+		{"the interface described", fmt.Sprintf("http://%s/docs", at.listen)},
 		{"an ARC folder without server", "bin/middleware-api convert CRATE.json DIR"},
 		{"stop; the data stays in ./.run", "Ctrl-C"},
 	} {
