@@ -38,6 +38,9 @@ func TestNewTakesTheWordsOfTheTable(t *testing.T) {
 	if g := f.WithText("other"); g.Text != "other" || f.Text == "other" || g.Code != f.Code {
 		t.Errorf("WithText: got %+v from %+v", g, f)
 	}
+	if got, want := f.Error(), "store_unavailable: The database cannot be reached at the moment: dial: secret host"; got != want {
+		t.Errorf("for the log: got %q, want %q", got, want)
+	}
 	if got := fault.CodeOf(errors.Join(errors.New("x"), f)); got != fault.StoreUnavailable {
 		t.Errorf("code of a chain: got %s", got)
 	}

@@ -9,6 +9,7 @@ package fault
 
 import (
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -56,7 +57,7 @@ type Error struct {
 func (e *Error) Error() string {
 	s := string(e.Code) + ": " + e.Text
 	if e.Cause != nil {
-		s += ": " + e.Cause.Error()
+		s = strings.TrimSuffix(s, ".") + ": " + e.Cause.Error()
 	}
 	return s
 }

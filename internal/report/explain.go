@@ -58,7 +58,9 @@ func search(ctx context.Context, facts ARCFacts, text string, rdis []string) (st
 	}
 	switch len(list) {
 	case 0:
-		return store.ID{}, fault.New(fault.ARCNotFound, nil).WithText(fmt.Sprintf("No ARC has %q as its id, RDI/IDENTIFIER, or part of its identifier or name.", clean(text)))
+		f := fault.New(fault.ARCNotFound, nil).WithText(fmt.Sprintf("No ARC has %q as its id, RDI/IDENTIFIER, or part of its identifier or name.", clean(text)))
+		f.Remedy = "Look for it: middleware-api arcs" // the words of the table are for senders
+		return store.ID{}, f
 	case 1:
 		return list[0].ID, nil
 	}

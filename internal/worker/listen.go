@@ -156,7 +156,7 @@ func open(ctx context.Context, address string) (net.Listener, error) {
 		return nil, &fault.Error{
 			Code: CodeAddressInUse, Owner: fault.OwnerOperator, Cause: err,
 			Text:   address + " is in use by another program",
-			Remedy: "find it by: ss -ltnpx; or listen elsewhere (UVICORN_HOST, UVICORN_PORT)",
+			Remedy: "find it by: ss -ltnpx; or listen elsewhere (setting listen)",
 		}
 	default:
 		return nil, &fault.Error{
