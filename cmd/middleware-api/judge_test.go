@@ -31,7 +31,7 @@ func TestJudgeARevokedToken(t *testing.T) {
 	want(t, s.run(t, "status"), 2, "red: the service is in trouble", "The git server does not accept the access token.",
 		"-> Create a new group access token (role maintainer, scopes api and write_repository)", "restart middleware-api-sync", "code token_rejected, for the operator to mend")
 	want(t, s.run(t, "causes"), exitOK, "token_rejected: every ARC", "who: the operator", "type: middleware-api errors token_rejected")
-	want(t, s.run(t, "explain", "edal/A1"), exitOK, "waits to be pushed", "The git server does not accept the access token.", "who: the operator")
+	want(t, s.run(t, "explain", "edal/A1"), exitOK, "has been waiting to be pushed", "The git server does not accept the access token.", "who: the operator")
 	want(t, invoke(t, "", "errors", "token_rejected"), exitOK, "It was revoked", "install -m 0600 /dev/stdin /etc/middleware-api/credentials/gitlab-token")
 	hub.Revoke(secretToken)
 	want(t, s.run(t, "resume"), exitOK)

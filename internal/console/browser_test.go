@@ -147,6 +147,7 @@ func (d *desk) trouble() {
 			CASE WHEN i % 100 = 0 THEN 'datahub' WHEN i % 50 = 0 THEN 'nobody' ELSE '' END,
 			CASE WHEN i % 100 = 0 THEN 'Ask the administrators of the git server to raise the limit, then push again.' ELSE '' END
 		FROM generate_series(1, 10000) i`)
+	d.sql(`UPDATE arc SET identifier = 'https://doi.org/10.5447/' || repeat('identifier-without-any-blank-', 12) WHERE id = sha256('A1')`)
 	d.sql(`INSERT INTO harvest (id, rdi, status, expected_datasets, started_at) VALUES (gen_random_uuid(), 'edal', 'RUNNING', 900, now() - interval '4 minutes')`)
 	d.sql(`INSERT INTO harvest_arc (harvest_id, arc_id, outcome, content_hash)
 		SELECT (SELECT id FROM harvest LIMIT 1), id, 'new', content_hash FROM arc WHERE rdi = 'edal' LIMIT 400`)
@@ -205,6 +206,9 @@ func TestPagesFitAndCanBeRead(t *testing.T) {
 						if over := ask[int](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
 							t.Errorf("%s: %d px wider than the window: %s", what, over, ask[string](b, scriptWide))
 						}
+						if wide := ask[string](b, scriptCut); width >= 1280 && wide != "" {
+							t.Errorf("%s: tables that do not fit into the window: %s", what, wide)
+						}
 						for _, faint := range ask[[]string](b, scriptContrast) {
 							t.Errorf("%s: too little contrast: %s", what, faint)
 						}
@@ -218,6 +222,9 @@ func TestPagesFitAndCanBeRead(t *testing.T) {
 
 // scriptWide names what is wider than the window.
 const scriptWide = `[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".wide")).map(e => e.tagName + "." + e.className + "#" + e.id).slice(0, 5).join(" ")`
+
+// scriptCut names the tables of which a part is out of sight.
+const scriptCut = `[...document.querySelectorAll(".wide")].filter(e => e.scrollWidth > e.clientWidth).map(e => e.ariaLabel || e.id).join(" ")`
 
 // scriptContrast lists texts whose contrast with what is behind them is below
 // 4.5, or 3 for large ones (https://www.w3.org/TR/WCAG22/#contrast-minimum). It

@@ -263,9 +263,9 @@ func TestOverview(t *testing.T) {
 	if err := d.store.PauseRemote(t.Context(), "git", why, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	has(t, d.get("/console/"), `<span class="word">red</span>`, "is paused since", `<span class="remedy">→ Create one</span>`,
+	has(t, d.get("/console/"), `<span class="word">red</span>`, "has been paused for", `<span class="remedy">→ Create one</span>`,
 		`<th scope="row"><a id="r-edal" href="/console/search?rdi=edal">edal</a></th><td>1</td><td>0</td><td>0</td><td class="yellow">1</td>`,
-		"<code>hook_declined</code> · 1 ARC", "the administrators of the git server", `href="/console/arcs/`+id.String()+`">Look at one of them`, "Resume git", "<code>token_rejected</code> · every ARC · since")
+		"<code>hook_declined</code> · 1 ARC", "the administrators of the git server", `href="/console/arcs/`+id.String()+`">Look at one of them`, "Resume git", "<code>token_rejected</code> · every ARC · for")
 	// What concerns every ARC has none to look at or to push.
 	lacks(t, d.get("/console"), "0 ARCs", "push all 0", "/console/causes/token_rejected/resync", strings.Repeat("0", 64))
 }
@@ -431,7 +431,7 @@ func TestCharts(t *testing.T) {
 		FROM (VALUES ` + strings.Join(past, ", ") + `) v (rdi, waiting, accepted, pushed, oldest, ago)`)
 	page := d.get("/console")
 	has(t, page, "waiting: now 2, at most 8", "Longest wait", "longest wait: now 5 min, at most 2 h",
-		"<dt>stored per minute</dt><dd>4.0</dd>", "<dt>pushed per minute</dt><dd>2.0</dd>")
+		"<dt>stored a minute, of late</dt><dd>4.0</dd>", "<dt>pushed a minute, of late</dt><dd>2.0</dd>")
 	if n := strings.Count(page, `<polyline class="first"`); n < 6 {
 		t.Errorf("%d pieces of lines, want gaps where nobody looked:\n%s", n, page)
 	}
@@ -525,7 +525,9 @@ func TestRemediesAreForTheViewer(t *testing.T) {
 	has(t, d.get("/console"), "systemctl start middleware-api-sync")
 	own := deskOn(t, d.store, edal).get("/console")
 	has(t, own, "Tell the operator of the service if it stays like this")
-	lacks(t, own, "systemctl")
+	lacks(t, own, "systemctl", "Synchronisers")
+	d.fail()
+	has(t, deskOn(t, d.store, edal).get("/console"), "→ Below stands what is failing, and who can mend it")
 }
 
 // A certificate that is about to end turns the light, with its remedy.

@@ -50,16 +50,22 @@ func (c *Console) status(r *http.Request) *report.Status {
 	s := report.CollectStatus(r.Context(), c.o.Data, o)
 	if !viewer.Operator {
 		for i := range s.Reasons { // the commands are for whoever has this machine
-			if s.Reasons[i].Remedy != "" {
-				s.Reasons[i].Remedy = guestRemedy
-			}
+			s.Reasons[i].Remedy = guestRemedy(s.Reasons[i].Remedy)
 		}
 	}
 	return s
 }
 
-// guestRemedy is what an RDI can do about the state of the service.
-const guestRemedy = "Tell the operator of the service if it stays like this"
+// guestRemedy is what an RDI can do where an operator has a remedy.
+func guestRemedy(remedy string) string {
+	switch remedy {
+	case "":
+		return ""
+	case report.SeeCauses: // perhaps its own ARCs are to blame
+		return "Below stands what is failing, and who can mend it"
+	}
+	return "Tell the operator of the service if it stays like this"
+}
 
 func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 	c.show(w, r, http.StatusOK, "overview", c.overviewPage(r))

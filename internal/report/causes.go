@@ -109,9 +109,9 @@ func (c *Causes) Write(w io.Writer) error {
 func (cause *CauseRow) write(w io.Writer, now time.Time) {
 	switch {
 	case cause.Remote != "" && cause.ByHand:
-		fmt.Fprintf(w, "%s: every ARC, since %s, until somebody resumes the git store %q\n", cause.Code, Span(now.Sub(cause.Since)), cause.Remote)
+		fmt.Fprintf(w, "%s: every ARC, for %s, until somebody resumes the git store %q\n", cause.Code, Span(now.Sub(cause.Since)), cause.Remote)
 	case cause.Remote != "":
-		fmt.Fprintf(w, "%s: every ARC, since %s, the git store %q is tried again by itself\n", cause.Code, Span(now.Sub(cause.Since)), cause.Remote)
+		fmt.Fprintf(w, "%s: every ARC, for %s, the git store %q is tried again by itself\n", cause.Code, Span(now.Sub(cause.Since)), cause.Remote)
 	default:
 		state := "tried again by itself"
 		switch {
@@ -120,7 +120,7 @@ func (cause *CauseRow) write(w io.Writer, now time.Time) {
 		case cause.Parked > 0:
 			state = fmt.Sprintf("%d waiting for somebody, the rest tried again", cause.Parked)
 		}
-		fmt.Fprintf(w, "%s: %s, since %s, %s\n", cause.Code, plural(cause.Count, "ARC"), Span(now.Sub(cause.Since)), state)
+		fmt.Fprintf(w, "%s: %s, for %s, %s\n", cause.Code, plural(cause.Count, "ARC"), Span(now.Sub(cause.Since)), state)
 	}
 	lines(w, "  ", "what: "+cause.Text)
 	fmt.Fprintf(w, "  who:  %s\n", OwnerName(cause.Owner))

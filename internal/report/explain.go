@@ -172,7 +172,7 @@ func (s *Story) now(arc *store.ARC, remotes []store.Remote) {
 		s.Owner, s.Remedy = git.Failure.Owner, clean(git.Failure.Remedy)
 		s.Commands = append(s.Commands, "middleware-api resync "+s.ID.String())
 	default:
-		s.Now = fmt.Sprintf("Version %d waits to be pushed since %s.", arc.Version, Span(s.At.Sub(arc.LastChanged)))
+		s.Now = fmt.Sprintf("Version %d has been waiting to be pushed for %s.", arc.Version, Span(s.At.Sub(arc.LastChanged)))
 	}
 	if git.Commit == "" {
 		s.Now += " It was never in git before."
@@ -189,7 +189,7 @@ func (s *Story) held(remotes []store.Remote) {
 	}
 	for _, r := range remotes {
 		if r.Paused {
-			s.Now += fmt.Sprintf(" Nothing is pushed at the moment, because the git store %q is paused since %s: %s", r.Name, Span(s.At.Sub(r.PausedAt)), clean(r.Text))
+			s.Now += fmt.Sprintf(" Nothing is pushed at the moment, because the git store %q has been paused for %s: %s", r.Name, Span(s.At.Sub(r.PausedAt)), clean(r.Text))
 			s.Owner, s.Remedy = r.Owner, clean(r.Remedy)
 		}
 	}

@@ -158,8 +158,8 @@ func TestStatusTellsOfTrouble(t *testing.T) {
 		reason string
 	}{
 		{now, report.Yellow, "1 ARC cannot be pushed until somebody does something."},
-		{now.Add(30 * time.Minute), report.Yellow, "The oldest ARC that is not in git yet waits for 30 min"},
-		{now.Add(2 * time.Hour), report.Red, "The oldest ARC that is not in git yet waits for 2 h"},
+		{now.Add(30 * time.Minute), report.Yellow, "The oldest ARC that is not in git yet has been waiting for 30 min"},
+		{now.Add(2 * time.Hour), report.Red, "The oldest ARC that is not in git yet has been waiting for 2 h"},
 	} {
 		status := report.CollectStatus(t.Context(), s, report.StatusOptions{Now: c.at})
 		if status.Light != c.want {
@@ -184,8 +184,8 @@ func TestStatusTellsOfPausedStores(t *testing.T) {
 	if status.Light != report.Red || status.Light.ExitCode() != 2 {
 		t.Errorf("light %s", status.Light)
 	}
-	has(t, text(t, status), `The git store "git" is paused since 1 min 30 s: The git server does not accept the access token.`,
-		"-> Create a new token", "paused since 1 min 30 s, code token_rejected, for the operator to mend; next probe now")
+	has(t, text(t, status), `The git store "git" has been paused for 1 min 30 s: The git server does not accept the access token.`,
+		"-> Create a new token", "paused for 1 min 30 s, code token_rejected, for the operator to mend; next probe now")
 
 	if err := s.HoldRemote(t.Context(), "git", "maintenance", store.Actor{Subject: "root"}); err != nil {
 		t.Fatal(err)
@@ -252,9 +252,9 @@ func TestCauses(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := text(t, causes)
-	has(t, out, "hook_declined: 2 ARCs, since 0 s, waiting for somebody what: A hook declined the push.",
+	has(t, out, "hook_declined: 2 ARCs, for 0 s, waiting for somebody what: A hook declined the push.",
 		"who: the administrators of the git server how: Ask the administrators to allow it type: middleware-api explain ",
-		"type: middleware-api resync ", "remote_timeout: 1 ARC, since 0 s, tried again by itself")
+		"type: middleware-api resync ", "remote_timeout: 1 ARC, for 0 s, tried again by itself")
 	if causes.Light() != report.Yellow {
 		t.Errorf("light %s", causes.Light())
 	}
@@ -282,7 +282,7 @@ func TestStory(t *testing.T) {
 		return text(t, story)
 	}
 	a, b, c := submit(t, s, "edal", "A"), submit(t, s, "edal", "B"), submit(t, s, "edal", "C")
-	has(t, story(a), "ARC "+a.String()+" edal/A (Soil of A) active, 2 bytes, git state due", "Version 1 waits to be pushed since 0 s. It was never in git before.",
+	has(t, story(a), "ARC "+a.String()+" edal/A (Soil of A) active, 2 bytes, git state due", "Version 1 has been waiting to be pushed for 0 s. It was never in git before.",
 		"ARC_CREATED", "by CN=harvester", "request request-1", "more: journalctl ARC_ID="+a.String())
 	push(t, s, func(claim *store.Claim) *store.Failure {
 		switch claim.ID {
@@ -302,7 +302,7 @@ func TestStory(t *testing.T) {
 	if err := s.PauseRemote(t.Context(), "git", why, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	has(t, story(c), `the git store "git" is paused since 0 s: No token.`, "who: the operator how: Create one")
+	has(t, story(c), `the git store "git" has been paused for 0 s: No token.`, "who: the operator how: Create one")
 	has(t, story(a), "the newest, is in git")
 
 	findings := []store.Finding{{Code: "x", Severity: store.SeverityWarning, Pointer: "/@graph/3", Text: "An assay without a name.", Remedy: "Name it"}}

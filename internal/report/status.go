@@ -263,6 +263,9 @@ func harvest(h *store.Harvest) Harvest {
 	return out
 }
 
+// SeeCauses is the remedy where what there is to do depends on the causes.
+const SeeCauses = "middleware-api causes"
+
 // because turns the light to at least the given one.
 func (s *Status) because(light Light, text, remedy string) {
 	s.Light = worst(s.Light, light)
@@ -288,7 +291,7 @@ func (s *Status) judge(limits Limits) {
 		case r.ByHand:
 			s.because(Yellow, fmt.Sprintf("The git store %q was paused by hand %s: %s", r.Name, Ago(s.At, r.Since), r.Text), "middleware-api resume "+r.Name)
 		case r.Paused:
-			s.because(Red, fmt.Sprintf("The git store %q is paused since %s: %s", r.Name, Span(s.At.Sub(r.Since)), r.Text), r.Remedy)
+			s.because(Red, fmt.Sprintf("The git store %q has been paused for %s: %s", r.Name, Span(s.At.Sub(r.Since)), r.Text), r.Remedy)
 		}
 	}
 	var parked, failing int64
@@ -305,10 +308,10 @@ func (s *Status) judge(limits Limits) {
 		if age >= limits.TooLate {
 			light = Red
 		}
-		s.because(light, "The oldest ARC that is not in git yet waits for "+Span(age)+".", "middleware-api causes; systemctl status middleware-api-sync")
+		s.because(light, "The oldest ARC that is not in git yet has been waiting for "+Span(age)+".", "middleware-api causes; systemctl status middleware-api-sync")
 	}
 	if parked > 0 {
-		s.because(Yellow, plural(parked, "ARC")+" cannot be pushed until somebody does something.", "middleware-api causes")
+		s.because(Yellow, plural(parked, "ARC")+" cannot be pushed until somebody does something.", SeeCauses)
 	}
 	for _, c := range s.Causes {
 		if c.Code == fault.CreationBudgetSpent {
@@ -316,7 +319,7 @@ func (s *Status) judge(limits Limits) {
 		}
 	}
 	if failing > 0 {
-		s.because(Yellow, plural(failing, "ARC")+" failed and will be tried again.", "middleware-api causes")
+		s.because(Yellow, plural(failing, "ARC")+" failed and will be tried again.", SeeCauses)
 	}
 }
 
@@ -369,7 +372,7 @@ func (s *Status) writeRemotes(w io.Writer) {
 			fmt.Fprintf(w, "\ngit store %s: working\n", r.Name)
 			continue
 		}
-		fmt.Fprintf(w, "\ngit store %s: paused since %s, code %s, for %s to mend", r.Name, Span(s.At.Sub(r.Since)), r.Code, OwnerName(r.Owner))
+		fmt.Fprintf(w, "\ngit store %s: paused for %s, code %s, for %s to mend", r.Name, Span(s.At.Sub(r.Since)), r.Code, OwnerName(r.Owner))
 		if !r.NextProbe.IsZero() {
 			fmt.Fprintf(w, "; next probe %s", Until(s.At, r.NextProbe))
 		}
