@@ -48,7 +48,7 @@ const (
 // table lists, together with pushes, the codes of the program.
 var table = []Definition{
 	{StoreUnavailable, Transient, "The database cannot be reached at the moment.", OwnerOperator,
-		"Operator: systemctl status postgresql. Sender: nothing was stored, send it again", 5 * time.Second},
+		"Operator: systemctl status postgresql; middleware-api doctor tells where it was looked for. Sender: nothing was stored, send it again", 5 * time.Second},
 	{StoreTimeout, Transient, "The database took too long to answer.", OwnerOperator,
 		"Operator: look for locks and load in pg_stat_activity. Sender: nothing was stored, send it again", 5 * time.Second},
 	{StoreFull, Incident, "The database has no room left.", OwnerOperator,

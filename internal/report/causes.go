@@ -123,9 +123,9 @@ func (cause *CauseRow) write(w io.Writer, now time.Time) {
 		fmt.Fprintf(w, "%s: %s, for %s, %s\n", cause.Code, plural(cause.Count, "ARC"), Span(now.Sub(cause.Since)), state)
 	}
 	lines(w, "  ", "what: "+cause.Text)
-	fmt.Fprintf(w, "  who:  %s\n", OwnerName(cause.Owner))
+	fmt.Fprintf(w, "  who: %s\n", OwnerName(cause.Owner))
 	if cause.Remedy != "" {
-		lines(w, "  ", "how:  "+cause.Remedy)
+		lines(w, "  ", "how: "+cause.Remedy)
 	}
 	for _, command := range cause.Commands {
 		fmt.Fprintf(w, "  type: %s\n", command)

@@ -21,7 +21,9 @@ func HarvestName(id uuid.UUID) string { return "harvest-" + id.String() }
 func ParseHarvest(text string) (uuid.UUID, error) {
 	id, err := uuid.Parse(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(text)), "harvest-"))
 	if err != nil {
-		return uuid.Nil, fault.New(fault.HarvestNotFound, nil).WithText(fmt.Sprintf("%q is no id of a harvest.", clean(text)))
+		f := fault.New(fault.HarvestNotFound, nil).WithText(fmt.Sprintf("%q is no id of a harvest.", clean(text)))
+		f.Remedy = "Look for it: middleware-api harvests" // the words of the table are for senders
+		return uuid.Nil, f
 	}
 	return id, nil
 }
