@@ -14,7 +14,7 @@ import (
 type Problem struct {
 	Code   string // stable: path-taken, path, identifier, comment, sheet-name, too-large, more
 	Path   string // the file or folder that cannot be made
-	Parts  []any  // what of the ARC it is about, see below, never empty
+	Parts  []any  // what of the ARC it is about, see above, never empty
 	Name   bool   // it is about the identifier of the first of them
 	Text   string // what is wrong, a clause without full stop
 	Remedy string // what the sender can do about it
