@@ -195,6 +195,10 @@ var harvestStatuses = []string{
 	string(store.Running), string(store.Completed), string(store.Failed), string(store.Cancelled),
 }
 
+// maxKeep bounds the datasets that a harvester names because it could not bring them;
+// whoever has more of them keeps everything.
+const maxKeep = 10_000
+
 // patchHarvest is PATCH /v3/harvests/{harvest_id}.
 func (a *API) patchHarvest(x *exchange) error {
 	var check wire.Checker
@@ -202,10 +206,11 @@ func (a *API) patchHarvest(x *exchange) error {
 		return check.Err()
 	}
 	status := check.Enum(x.body, wire.Loc{"body"}, "status", harvestStatuses...)
+	keep := check.OptionalStrings(x.body, wire.Loc{"body"}, "keep", maxKeep)
 	if err := check.Err(); err != nil {
 		return err
 	}
-	h, err := a.endHarvest(x, store.HarvestStatus(status))
+	h, err := a.endHarvest(x, store.HarvestStatus(status), keep)
 	if err != nil {
 		return err
 	}
@@ -214,7 +219,7 @@ func (a *API) patchHarvest(x *exchange) error {
 
 // completeHarvest is POST /v3/harvests/{harvest_id}/complete.
 func (a *API) completeHarvest(x *exchange) error {
-	h, err := a.endHarvest(x, store.Completed)
+	h, err := a.endHarvest(x, store.Completed, nil)
 	if err != nil {
 		return err
 	}
@@ -223,7 +228,7 @@ func (a *API) completeHarvest(x *exchange) error {
 
 // cancelHarvest is DELETE /v3/harvests/{harvest_id}.
 func (a *API) cancelHarvest(x *exchange) error {
-	if _, err := a.endHarvest(x, store.Cancelled); err != nil {
+	if _, err := a.endHarvest(x, store.Cancelled, nil); err != nil {
 		return err
 	}
 	x.w.Header().Set("Content-Type", mediaJSON)
@@ -232,14 +237,12 @@ func (a *API) cancelHarvest(x *exchange) error {
 }
 
 // endHarvest goes on to the end even if the client does not wait for it: no
-// client tries again.
-func (a *API) endHarvest(x *exchange, to store.HarvestStatus) (store.Harvest, error) {
-	missing := ingest.MarkMissing
+// client tries again. Keep are identifiers of ARCs that are not missing.
+func (a *API) endHarvest(x *exchange, to store.HarvestStatus, keep []string) (store.Harvest, error) {
+	missing := ingest.Missing{Keep: keep}
 	if to == store.Completed {
 		q := x.newQuery()
-		if q.enum("missing", "mark", "keep") == "keep" {
-			missing = ingest.KeepMissing
-		}
+		missing.KeepAll = q.enum("missing", "mark", "keep") == "keep"
 		if err := q.err(); err != nil {
 			return store.Harvest{}, err
 		}

@@ -262,3 +262,40 @@ func TestMissingARCs(t *testing.T) {
 		t.Errorf("seen again: got %s", got.body)
 	}
 }
+
+// What the harvester names because it could not bring it is not missing; everything
+// else that it did not bring is. Who names too much is told so.
+func TestNamedARCsAreKept(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, nil)
+	run := func(body string, bring ...string) answer {
+		path := "/v3/harvests/" + begin(t, s)
+		for _, n := range bring {
+			if got := s.post(t, path+"/arcs", `{"arc":`+crate(n, "1")+`}`); got.status != 200 {
+				t.Fatalf("got %d %s", got.status, got.body)
+			}
+		}
+		return s.send(t, "PATCH", path, body, "Content-Type", "application/json")
+	}
+	names := []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}
+	run(`{"status":"COMPLETED","keep":null}`, names...)
+	got := run(`{"status":"COMPLETED","keep":[" b ","nobody knows me"]}`, names[2:]...)
+	if !strings.Contains(got.body, `"arcs_missing":1,`) || !strings.HasPrefix(member(t, got.body, "message"), "ARCs of RDI edal that were not brought but stay as they are, because they are still at the source: 1.") {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	for identifier, want := range map[string]string{"a": "MISSING", "b": "ACTIVE"} {
+		if got := s.get(t, "/v3/arcs?rdi=edal&lifecycle="+want); !strings.Contains(got.body, `"identifier":"`+identifier+`"`) {
+			t.Errorf("%s: got %s, want it %s", identifier, got.body, want)
+		}
+	}
+	for body, want := range map[string]string{
+		`{"status":"COMPLETED","keep":"b"}`:                                         `"type":"list_type","loc":["body","keep"]`,
+		`{"status":"COMPLETED","keep":[1]}`:                                         `"type":"string_type","loc":["body","keep",0]`,
+		`{"status":"COMPLETED","keep":["` + strings.Repeat(`x","`, 10_000) + `y"]}`: `"type":"too_long","loc":["body","keep"]`,
+	} {
+		if got := run(body, names...); got.status != 422 || !strings.Contains(got.body, want) {
+			t.Errorf("%.60s: got %d %.200s", body, got.status, got.body)
+		}
+	}
+}

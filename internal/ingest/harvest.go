@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/rocrate"
 	"github.com/fairagro/middleware-api/internal/store"
 )
 
@@ -73,15 +74,16 @@ func owns(by Caller, h store.Harvest) error {
 		fmt.Sprintf("Harvest %s does not belong to client %s", HarvestID(h), by.name()))
 }
 
-// Missing says what is to become of the ARCs that a completed harvest did not bring.
-type Missing bool
-
-// MarkMissing marks them as missing, within the limits of the operator. KeepMissing
-// leaves them as they are: the harvester could not bring all that it found.
-const (
-	MarkMissing Missing = true
-	KeepMissing Missing = false
-)
+// Missing says what is to become of the ARCs that a completed harvest did not bring:
+// the zero value marks them as missing, within the limits of the operator.
+type Missing struct {
+	// KeepAll leaves them as they are: the harvester could not bring all that it found.
+	KeepAll bool
+	// Keep leaves those of these identifiers as they are: the harvester could not bring
+	// them, but knows that they are still there. One that is not known, or was
+	// brought after all, does no harm.
+	Keep []string
+}
 
 // EndHarvest brings a harvest of the caller's to its final status and gives it
 // with its final counts. RUNNING as the aim only reads a running harvest anew.
@@ -93,11 +95,15 @@ func (s *Service) EndHarvest(ctx context.Context, by Caller, h store.Harvest, to
 	if to == store.Running {
 		return s.refresh(ctx, h.ID)
 	}
+	keep := make([]store.ID, len(missing.Keep))
+	for i, identifier := range missing.Keep {
+		keep[i] = store.ID(rocrate.Identity(identifier, h.RDI))
+	}
 	ended, err := s.store.EndHarvest(ctx, h.ID, to, store.EndOptions{
 		By: by.Actor, GracePeriod: s.o.GracePeriod, MarkDeleted: s.o.MarkDeleted, MissingLimit: s.o.MissingLimit,
-		KeepMissing: missing == KeepMissing,
+		KeepMissing: missing.KeepAll, Keep: keep,
 	})
-	if err == nil && ended.Status == store.Completed && ended.Note != "" {
+	if err == nil && ended.Guarded {
 		s.o.Logger.WarnContext(ctx, "harvest marked no arc as missing", "harvest_id", HarvestID(ended), "rdi", ended.RDI, "note", ended.Note)
 	}
 	return ended, err

@@ -38,7 +38,7 @@ func TestAHarvestBelongsToItsClient(t *testing.T) {
 		h := begin(t, w, c.owner)
 		want := fmt.Sprintf("Harvest %s does not belong to client %s", ingest.HarvestID(h), c.name)
 		_, submitted := w.SubmitInHarvest(t.Context(), c.other, h, crate(t, "A", "x"), ingest.WithoutLog)
-		_, ended := w.EndHarvest(t.Context(), c.other, h, store.Completed, ingest.MarkMissing)
+		_, ended := w.EndHarvest(t.Context(), c.other, h, store.Completed, ingest.Missing{})
 		_, compared := w.Diff(t.Context(), c.other, h, nil)
 		bulk := w.Bulk(t.Context(), c.other, h, slices.Values([]ingest.Line{}), nil)
 		for what, err := range map[string]error{"submit": submitted, "end": ended, "diff": compared, "bulk": bulk} {
@@ -49,7 +49,7 @@ func TestAHarvestBelongsToItsClient(t *testing.T) {
 		if _, err := w.SubmitInHarvest(t.Context(), c.owner, h, crate(t, "A", "x"), ingest.WithoutLog); err != nil {
 			t.Errorf("owner: %v", err)
 		}
-		if ended := must[store.Harvest](t)(w.EndHarvest(t.Context(), c.owner, h, store.Cancelled, ingest.MarkMissing)); ended.Status != store.Cancelled {
+		if ended := must[store.Harvest](t)(w.EndHarvest(t.Context(), c.owner, h, store.Cancelled, ingest.Missing{})); ended.Status != store.Cancelled {
 			t.Errorf("owner: got %+v", ended)
 		}
 	}
@@ -63,12 +63,12 @@ func TestARunningHarvestCanBeSetToRunning(t *testing.T) {
 	by := client("c")
 	h := begin(t, w, by)
 	must[*ingest.Accepted](t)(w.SubmitInHarvest(t.Context(), by, h, crate(t, "A", "x"), ingest.WithoutLog))
-	again := must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Running, ingest.MarkMissing))
+	again := must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Running, ingest.Missing{}))
 	if again.Status != store.Running || again.Statistics.New != 1 {
 		t.Errorf("got %+v", again)
 	}
-	must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Failed, ingest.MarkMissing))
-	_, err := w.EndHarvest(t.Context(), by, h, store.Running, ingest.MarkMissing)
+	must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Failed, ingest.Missing{}))
+	_, err := w.EndHarvest(t.Context(), by, h, store.Running, ingest.Missing{})
 	want := fmt.Sprintf("Harvest %s cannot transition to RUNNING: current status is FAILED", ingest.HarvestID(h))
 	if f, ok := fault.Of(err); !ok || f.Code != fault.HarvestTransition || f.Text != want {
 		t.Errorf("got %v, want %q", err, want)
@@ -88,7 +88,7 @@ func TestTheHeadOfAHarvestIsRemembered(t *testing.T) {
 			t.Fatalf("got %+v", head)
 		}
 	}
-	must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Completed, ingest.MarkMissing))
+	must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Completed, ingest.Missing{}))
 	head := must[store.Harvest](t)(w.HarvestHead(t.Context(), ingest.HarvestID(h)))
 	if _, err := w.SubmitInHarvest(t.Context(), by, head, crate(t, "A", "x"), ingest.WithoutLog); fault.CodeOf(err) != fault.HarvestClosed {
 		t.Errorf("got %v, want harvest_closed", err)
@@ -128,7 +128,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 	if diff := cmp.Diff(want, texts); diff != "" {
 		t.Error(diff)
 	}
-	ended := must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Completed, ingest.MarkMissing))
+	ended := must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Completed, ingest.Missing{}))
 	if ended.Statistics != (store.Statistics{New: 1, Errors: 2}) {
 		t.Errorf("counts: got %+v", ended.Statistics)
 	}
@@ -226,7 +226,7 @@ func TestBulkAnswersInOrder(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	ended := must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Completed, ingest.MarkMissing))
+	ended := must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Completed, ingest.Missing{}))
 	if ended.Statistics != (store.Statistics{New: 503, Unchanged: 1, Errors: 102}) {
 		t.Errorf("counts: got %+v", ended.Statistics)
 	}

@@ -33,6 +33,7 @@ type Harvest struct {
 	StartedAt   time.Time
 	CompletedAt *time.Time // of every ended harvest
 	Note        string     // what the service has to say about it, for people
+	Guarded     bool       // by EndHarvest only: nothing was marked as missing, whatever was not brought
 	Statistics  Statistics
 }
 
@@ -190,12 +191,15 @@ type EndOptions struct {
 	MissingLimit float64
 	// KeepMissing marks nothing as missing: the harvester could not bring all that it found.
 	KeepMissing bool
+	// Keep are ARCs that are not marked: the harvester could not bring them, but knows
+	// that they are still there.
+	Keep []ID
 }
 
 const defaultMissingLimit = 0.2
 
 // EndHarvest gives a running harvest its final status and freezes its counts.
-// Completing looks for ARCs of the RDI that it did not bring. Submissions
+// Completing looks for ARCs of the RDI that it did not bring, refused ones aside. Submissions
 // under way are waited for; later ones are refused. For a harvest that has
 // ended before, the fault is HarvestTransition.
 func (s *Store) EndHarvest(ctx context.Context, id uuid.UUID, to HarvestStatus, o EndOptions) (h Harvest, err error) {

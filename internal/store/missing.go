@@ -10,10 +10,13 @@ import (
 // markMissing looks for ARCs of the RDI that the harvest did not bring and
 // that nobody else has brought since it began. New ones become MISSING, those
 // that have been missing for longer than the grace period DELETED, if wanted.
-// If that would concern too large a share of the RDI's ARCs, nothing is marked
+// Those stay as they are of which the harvester knows that they are still there:
+// it names them, or has tried to bring them and was refused.
+// If marking would concern too large a share of the RDI's ARCs, nothing is marked
 // and the harvest says so, and so it does if the harvester knows that it was not whole.
 func markMissing(ctx context.Context, tx pgx.Tx, h *Harvest, o EndOptions) error {
 	if o.KeepMissing {
+		h.Guarded = true
 		h.Note = "The harvester could not bring all that it found: nothing was marked as missing."
 		return nil
 	}
@@ -21,12 +24,21 @@ func markMissing(ctx context.Context, tx pgx.Tx, h *Harvest, o EndOptions) error
 	if limit == 0 {
 		limit = defaultMissingLimit
 	}
-	var all, unseen, marks int64
-	err := tx.QueryRow(ctx, sqlCountUnseen, planEachTime, h.ID, h.RDI, h.StartedAt, o.MarkDeleted, o.GracePeriod).Scan(&all, &unseen, &marks)
+	keep := make([][]byte, len(o.Keep))
+	for i := range o.Keep {
+		keep[i] = o.Keep[i][:]
+	}
+	var all, unseen, marks, kept int64
+	err := tx.QueryRow(ctx, sqlCountUnseen, planEachTime, h.ID, h.RDI, h.StartedAt, o.MarkDeleted, o.GracePeriod, keep).Scan(&all, &unseen, &marks, &kept)
 	if err != nil {
 		return err
 	}
+	if kept > 0 {
+		h.Note = fmt.Sprintf("ARCs of RDI %s that were not brought but stay as they are, because they are still at the source: %d. "+
+			"The harvester could not bring them, or they were refused.", h.RDI, kept)
+	}
 	if float64(marks) > limit*float64(all) {
+		h.Guarded = true
 		h.Note = fmt.Sprintf("%d of the %d ARCs of RDI %s were not seen, more than %g %%: none was marked as missing. "+
 			"If they are really gone, delete them at the RDI in smaller steps or ask the operator.", unseen, all, h.RDI, limit*100)
 		return nil
@@ -34,7 +46,7 @@ func markMissing(ctx context.Context, tx pgx.Tx, h *Harvest, o EndOptions) error
 	if unseen == 0 {
 		return nil
 	}
-	tag, err := tx.Exec(ctx, sqlMarkUnseen, planEachTime, h.ID, h.RDI, h.StartedAt, o.MarkDeleted, o.GracePeriod, "harvest-"+h.ID.String())
+	tag, err := tx.Exec(ctx, sqlMarkUnseen, planEachTime, h.ID, h.RDI, h.StartedAt, o.MarkDeleted, o.GracePeriod, keep, "harvest-"+h.ID.String())
 	if err != nil {
 		return err
 	}
@@ -43,7 +55,8 @@ func markMissing(ctx context.Context, tx pgx.Tx, h *Harvest, o EndOptions) error
 }
 
 // What both statements look at, of an ARC that is not deleted. $1 harvest, $2
-// RDI, $3 its beginning, $4 whether to mark as deleted, $5 grace period. Only
+// RDI, $3 its beginning, $4 whether to mark as deleted, $5 grace period, $6 ARCs
+// that the harvester names. Only
 // ARCs that have not been seen since the beginning are looked up among the
 // members, each by itself: OFFSET keeps PostgreSQL from joining them with the
 // members, of which it believes that there is one, because they are new, so
@@ -54,12 +67,18 @@ const (
 	partMark = `
     CASE WHEN arc.lifecycle <> 'MISSING' THEN 'MISSING'
         WHEN $4::boolean AND arc.missing_since < now() - $5::interval THEN 'DELETED' END`
+	// Two sets that PostgreSQL hashes once.
+	partKept = `
+    (arc.id IN (SELECT unnest($6::bytea[]))
+        OR arc.id IN (SELECT e.arc_id FROM harvest_error e WHERE e.harvest_id = $1 AND e.arc_id IS NOT NULL))`
 )
 
-// The ARCs of the RDI are read once, for all three counts.
+// The ARCs of the RDI are read once, for all counts.
 const sqlCountUnseen = `
-SELECT count(*), count(*) FILTER (WHERE unseen), count(mark) FILTER (WHERE unseen) FROM (
-    SELECT` + partUnseen + ` AS unseen,` + partMark + ` AS mark
+SELECT count(*), count(*) FILTER (WHERE unseen AND NOT kept), count(mark) FILTER (WHERE unseen AND NOT kept),
+    count(mark) FILTER (WHERE unseen AND kept)
+FROM (
+    SELECT` + partUnseen + ` AS unseen,` + partKept + ` AS kept,` + partMark + ` AS mark
     FROM arc WHERE arc.rdi = $2 AND arc.lifecycle <> 'DELETED' OFFSET 0
 ) a`
 
@@ -69,7 +88,7 @@ SELECT count(*), count(*) FILTER (WHERE unseen), count(mark) FILTER (WHERE unsee
 const sqlMarkUnseen = `
 WITH unseen AS MATERIALIZED (
     SELECT arc.id,` + partMark + ` AS mark
-    FROM arc WHERE arc.rdi = $2 AND arc.lifecycle <> 'DELETED' AND` + partUnseen + `
+    FROM arc WHERE arc.rdi = $2 AND arc.lifecycle <> 'DELETED' AND` + partUnseen + ` AND NOT` + partKept + `
     ORDER BY arc.id FOR NO KEY UPDATE OF arc
 ),
 marked AS (
@@ -83,7 +102,7 @@ marked AS (
 logged AS (
     INSERT INTO event (arc_id, harvest_id, type, message)
     SELECT id, $1, type, message FROM (
-        SELECT id, 1 AS n, 'ARC_NOT_SEEN' AS type, 'ARC not seen in ' || $6::text AS message FROM marked
+        SELECT id, 1 AS n, 'ARC_NOT_SEEN' AS type, 'ARC not seen in ' || $7::text AS message FROM marked
         UNION ALL
         SELECT id, 2, 'ARC_MARKED_' || mark,
             CASE mark WHEN 'MISSING' THEN 'ARC marked as missing' ELSE 'ARC marked as deleted, missing for longer than the grace period' END

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/store"
 )
 
@@ -167,6 +168,38 @@ func TestOnlyARCsThatNobodyBroughtAreMissing(t *testing.T) {
 		must(s.EndHarvest(t.Context(), begin(t, s).ID, status, store.EndOptions{MissingLimit: 1}))(t)
 		if got := read(t, s, idOf("A5")); got.Lifecycle != store.Active {
 			t.Errorf("a harvest that %s marked an ARC", status)
+		}
+	}
+}
+
+// An ARC that the harvester has named, or has brought in vain, is still at the
+// source: it stays as it is, and so does one that was missing already. It does not
+// count towards the share of which a harvest marks none either.
+func TestARCsThatAreStillThereAreNotMissing(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	harvestOf(t, s, store.EndOptions{}, 0)
+	harvestOf(t, s, store.EndOptions{}, 1)
+	o := store.EndOptions{MarkDeleted: true, GracePeriod: time.Microsecond, Keep: []store.ID{idOf("A0"), idOf("A1"), idOf("A9"), idOf("nobody")}}
+	h := begin(t, s)
+	for i := 5; i < 10; i++ {
+		submit(t, s, inHarvest(h, fmt.Sprint("A", i), "x"))
+	}
+	if err := s.AddHarvestError(t.Context(), h.ID, store.HarvestError{ARC: idOf("A2"), Identifier: "A2", Code: fault.ARCInvalid, Text: "no"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.AddHarvestError(t.Context(), h.ID, store.HarvestError{Code: fault.ARCInvalid, Text: "whoever it was"}); err != nil {
+		t.Fatal(err)
+	}
+	h = end(t, s, h, o)
+	if h.Statistics.Missing != 2 || h.Guarded || !strings.HasPrefix(h.Note, "ARCs of RDI r that") || !strings.Contains(h.Note, "source: 3.") {
+		t.Errorf("got %+v, %q, want two missing", h.Statistics, h.Note)
+	}
+	for name, want := range map[string]store.Lifecycle{
+		"A0": store.Missing, "A1": store.Active, "A2": store.Active, "A3": store.Missing, "A4": store.Missing, "A5": store.Active,
+	} {
+		if got := read(t, s, idOf(name)); got.Lifecycle != want {
+			t.Errorf("%s: got %s, want %s", name, got.Lifecycle, want)
 		}
 	}
 }

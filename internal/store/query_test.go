@@ -150,8 +150,8 @@ func TestTheEndOfAHarvestLooksUpWhatItHasNotSeen(t *testing.T) {
 	defer conn.Close(context.Background())
 	all := queries(t)
 	for name, arguments := range map[string]string{
-		"sqlCountUnseen": "('" + harvest + "', '" + rdi + "', now(), true, '1 day')",
-		"sqlMarkUnseen":  "('" + harvest + "', '" + rdi + "', now(), true, '1 day', '')",
+		"sqlCountUnseen": "('" + harvest + "', '" + rdi + "', now(), true, '1 day', '{}')",
+		"sqlMarkUnseen":  "('" + harvest + "', '" + rdi + "', now(), true, '1 day', '{}', '')",
 	} {
 		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 			plan := planOf(t, conn, name, all[name], mode, arguments)

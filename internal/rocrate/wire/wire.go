@@ -183,6 +183,34 @@ func (c *Checker) List(object jsondoc.Value, loc Loc, name string) []jsondoc.Val
 	return elements
 }
 
+// OptionalStrings checks a member that is absent, null or an array of at most so many texts.
+func (c *Checker) OptionalStrings(object jsondoc.Value, loc Loc, name string, most int) []string {
+	v := object.Member(name)
+	loc = loc.With(name)
+	if k := v.Kind(); k == jsondoc.Invalid || k == jsondoc.Null || !c.Array(v, loc) {
+		return nil
+	}
+	var texts []string
+	for i, element := range v.Elements() {
+		switch {
+		case c.Full():
+			return nil
+		case i == most:
+			limit := strconv.Itoa(most)
+			c.Add("too_long", loc, "List should have at most "+limit+" items after validation, not more", v,
+				`{"field_type":"List","max_length":`+limit+`,"actual_length":null}`)
+			return nil
+		case element.Kind() != jsondoc.String:
+			c.Add("string_type", loc.With(i), "Input should be a valid string", element, "")
+		case element.HasLoneSurrogate():
+			c.Unencodable(element, loc.With(i))
+		default:
+			texts = append(texts, element.Text())
+		}
+	}
+	return texts
+}
+
 // Array checks that a value is an array.
 func (c *Checker) Array(v jsondoc.Value, loc Loc) bool {
 	if v.Kind() == jsondoc.Array {
