@@ -172,7 +172,8 @@ func TestBadDatasetsHarmNoOther(t *testing.T) {
 		}
 	}
 	// The three are in the database: their ARCs must not count as missing.
-	if h := api.Harvests()["harvest-1"]; h.Status != "COMPLETED" || len(h.ARCs) != 9 || h.Ending != "missing=keep" {
+	want := `{"status":"COMPLETED","keep":["DS-0000001","DS-0000002","DS-0000003"]}`
+	if h := api.Harvests()["harvest-1"]; h.Status != "COMPLETED" || len(h.ARCs) != 9 || h.Ending != want {
 		t.Errorf("harvest: %s with %d ARCs, %q", h.Status, len(h.ARCs), h.Ending)
 	}
 }

@@ -1,6 +1,7 @@
 package sqltoarc_test
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -146,6 +147,39 @@ func TestTheServiceHasTheLastWord(t *testing.T) {
 	if c := report.Counts; c.Uploaded != 1 || c.Unchanged != 7 {
 		t.Errorf("%+v", c)
 	}
+}
+
+// Of what a harvest does not bring, that is missing which is gone from the database,
+// and nothing that has merely failed; if it is not known what has failed, nothing is.
+func TestFailedIsNotGone(t *testing.T) {
+	t.Parallel()
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 10, Studies: 1}, nil)
+	api := newService(t)
+	o := options(connection, api.url)
+	o.StateDir = t.TempDir()
+	run(t, o)
+	expect := func(step string, failed int, want map[string]store.Lifecycle) {
+		t.Helper()
+		if report := run(t, o); len(report.Failed) != failed {
+			t.Errorf("%s: failed %q", step, report.Failed)
+		}
+		arcs, _, err := api.store.ARCs(t.Context(), store.ARCFilter{RDIs: []string{"demo"}, Limit: 100})
+		if err != nil || len(arcs) != 10 {
+			t.Fatalf("%d ARCs, %v", len(arcs), err)
+		}
+		for _, a := range arcs {
+			if now := cmp.Or(want[a.Identifier], store.Active); a.Lifecycle != now {
+				t.Errorf("%s: %s is %s, want %s", step, a.Identifier, a.Lifecycle, now)
+			}
+		}
+	}
+	exec(t, connection, "UPDATE t_vinvestigation SET title = NULL WHERE identifier = 'DS-0000003'")
+	exec(t, connection, "UPDATE t_vinvestigation SET identifier = NULL WHERE identifier = 'DS-0000004'")
+	expect("one has lost its identifier", 2, nil)
+	exec(t, connection, "DELETE FROM t_vinvestigation WHERE identifier IS NULL")
+	expect("it is gone", 1, map[string]store.Lifecycle{"DS-0000004": store.Missing})
+	exec(t, connection, "UPDATE t_vinvestigation SET title = 'mended' WHERE identifier = 'DS-0000003'")
+	expect("the other is mended", 0, map[string]store.Lifecycle{"DS-0000004": store.Missing})
 }
 
 // Whenever the connection is cut, at random, what was acknowledged stays, and

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/fairagro/middleware-api/internal/fault"
@@ -105,7 +106,7 @@ func (s *apiSink) begin(ctx context.Context, total int64) error {
 // unfinished deals with the harvest that the last run has left open.
 func (s *apiSink) unfinished(ctx context.Context, id string) (done bool, err error) {
 	if !s.r.o.Resume {
-		if _, err := s.client.End(ctx, id, upload.Failed, false); err == nil {
+		if _, err := s.client.End(ctx, id, upload.Failed, upload.Rest{}); err == nil {
 			s.r.o.Report(Event{Kind: EventHarvest, Harvest: id, Text: "interrupted earlier, now declared failed"})
 		}
 		return false, nil
@@ -324,11 +325,15 @@ func (s *apiSink) end(ctx context.Context, failure error) (open bool, err error)
 		}
 		status, words = upload.Failed, "declared failed"
 	}
-	whole := s.r.failed.Load() == 0
-	if status == upload.Completed && !whole {
-		words = "completed; ARCs that it did not bring do not count as missing, because datasets have failed"
+	rest := s.r.rest()
+	switch {
+	case status != upload.Completed:
+	case rest.Unnamed:
+		words = "completed; no ARC that it did not bring counts as missing, because datasets have failed of which the identifier is not known"
+	case len(rest.Identifiers) > 0:
+		words = "completed; the ARCs of the datasets that have failed do not count as missing"
 	}
-	if _, err := s.client.End(ctx, s.harvest, status, whole); err != nil {
+	if _, err := s.client.End(ctx, s.harvest, status, rest); err != nil {
 		if failure != nil {
 			s.r.note("the harvest " + s.harvest + " could not be declared failed: " + err.Error())
 			return false, nil
@@ -342,6 +347,13 @@ func (s *apiSink) end(ctx context.Context, failure error) (open bool, err error)
 		}
 	}
 	return false, nil
+}
+
+// rest gives the datasets that have failed: they are in the database, but not in the harvest.
+func (r *runner) rest() upload.Rest {
+	ids := r.failedKeys()
+	named := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return strings.TrimSpace(id) == "" })
+	return upload.Rest{Identifiers: named, Unnamed: int64(len(named)) < r.failed.Load()}
 }
 
 func (s *apiSink) close() {

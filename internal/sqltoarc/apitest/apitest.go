@@ -23,7 +23,7 @@ type Harvest struct {
 	Status   string
 	Expected any
 	ARCs     map[string]string // content by identifier
-	Ending   string            // query of the request that has completed it
+	Ending   string            // query and body of the request that has ended it
 }
 
 // Server is the stand-in.
@@ -113,7 +113,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case h == nil:
 			detail(w, http.StatusNotFound, "Harvest not found")
 		case r.Method == http.MethodPatch || strings.HasSuffix(r.URL.Path, "/complete"):
-			h.Ending = r.URL.RawQuery
+			h.Ending = r.URL.RawQuery + string(body)
 			s.end(w, id, h, body)
 		case r.Method == http.MethodGet:
 			answer(w, http.StatusOK, harvestAnswer(id, h))

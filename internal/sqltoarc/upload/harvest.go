@@ -92,21 +92,58 @@ func (c *Client) Harvest(ctx context.Context, id string) (Harvest, error) {
 	return h, err
 }
 
+// Rest is what a harvest could not bring although it is still in the database.
+type Rest struct {
+	Identifiers []string
+	Unnamed     bool // and more, of which nobody knows the identifiers
+}
+
+// maxNamed is how many identifiers the service takes (docs/http.md).
+const maxNamed = 10_000
+
+// nameable tells whether the service can be told all of it.
+func (r Rest) nameable() bool { return !r.Unnamed && len(r.Identifiers) <= maxNamed }
+
 // End completes a harvest or declares it failed. If the answer is lost the
-// harvest is looked up, so that success is never reported as failure. A complete
-// harvest that is not whole, because datasets were left out, marks nothing as
-// missing; earlier services mark nothing anyway.
-func (c *Client) End(ctx context.Context, id, status string, whole bool) (Harvest, error) {
-	var h Harvest
-	r := request{method: http.MethodPatch, path: harvestPath(id, ""), body: []byte(`{"status":"` + status + `"}`)}
-	if status == Completed {
-		// The oldest service of the third version knows completion only so.
-		r = request{method: http.MethodPost, path: harvestPath(id, "/complete")}
-		if !whole {
-			r.query = "missing=keep"
+// harvest is looked up, so that success is never reported as failure. The ARCs of
+// the rest do not count as missing; if they cannot be named no ARC does. Earlier
+// services mark nothing anyway.
+func (c *Client) End(ctx context.Context, id, status string, rest Rest) (Harvest, error) {
+	switch {
+	case status != Completed:
+		return c.change(ctx, id, status, nil)
+	case rest.nameable() && len(rest.Identifiers) > 0:
+		h, err := c.change(ctx, id, status, rest.Identifiers)
+		switch statusOf(err) {
+		case http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+			// The service is too old for it, or something before it takes no list of that length.
+		default:
+			return h, err
 		}
+	case rest.nameable():
+		return c.complete(ctx, id, "")
 	}
-	var err error
+	return c.complete(ctx, id, "missing=keep")
+}
+
+// change gives a harvest another status.
+func (c *Client) change(ctx context.Context, id, status string, keep []string) (Harvest, error) {
+	body, err := json.Marshal(struct {
+		Status string   `json:"status"`
+		Keep   []string `json:"keep,omitempty"`
+	}{status, keep})
+	if err != nil {
+		return Harvest{}, err
+	}
+	return c.end(ctx, id, status, request{method: http.MethodPatch, path: harvestPath(id, ""), body: body})
+}
+
+// complete is the one way of completing that the oldest service of the third version knows.
+func (c *Client) complete(ctx context.Context, id, query string) (Harvest, error) {
+	return c.end(ctx, id, Completed, request{method: http.MethodPost, path: harvestPath(id, "/complete"), query: query})
+}
+
+func (c *Client) end(ctx context.Context, id, status string, r request) (h Harvest, err error) {
 	for range max(c.options.MaxRetries, 0) + 1 {
 		if err = c.call(ctx, r, &h); err == nil || ctx.Err() != nil {
 			return h, err

@@ -18,6 +18,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -86,7 +87,7 @@ func TestEarlierService(t *testing.T) {
 			t.Errorf("submission %d: settled %v, %q, want %q", i, all[i].Settled(), got, want)
 		}
 	}
-	if h, err := c.End(t.Context(), h.ID, upload.Completed, true); err != nil || h.Status != upload.Completed {
+	if h, err := c.End(t.Context(), h.ID, upload.Completed, upload.Rest{}); err != nil || h.Status != upload.Completed {
 		t.Errorf("end: %v, %v", h, err)
 	}
 	if got := api.Harvests()[h.ID]; got.Status != "COMPLETED" || len(got.ARCs) != 2 || fmt.Sprint(got.Expected) != "3" {
@@ -164,7 +165,7 @@ func TestUnsafeIsNotRepeated(t *testing.T) {
 				t.Errorf("%d harvests, want the one that was begun unheard", n)
 			}
 			lose.Store(true)
-			if h, err := c.End(t.Context(), "harvest-1", upload.Completed, true); err != nil || h.Status != upload.Completed {
+			if h, err := c.End(t.Context(), "harvest-1", upload.Completed, upload.Rest{}); err != nil || h.Status != upload.Completed {
 				t.Errorf("a harvest that was completed unheard: %v, %v", h, err)
 			}
 		})
@@ -192,7 +193,7 @@ func TestHarvestEndedBySomebodyElse(t *testing.T) {
 	if err := c.Submit(t.Context(), "demo", h.ID, all); err != nil || all[0].Err == nil {
 		t.Errorf("conflict in a running harvest: %v, %v", err, all[0].Err)
 	}
-	if _, err := c.End(t.Context(), h.ID, upload.Failed, false); err != nil {
+	if _, err := c.End(t.Context(), h.ID, upload.Failed, upload.Rest{}); err != nil {
 		t.Fatal(err)
 	}
 	all = batch(crate("a", "1"))
@@ -412,5 +413,45 @@ func TestUnreachableIsSaidOnce(t *testing.T) {
 	f, ok := fault.Of(err)
 	if want := "the API at 127.0.0.1:1 cannot be reached: dial tcp 127.0.0.1:1: connect: connection refused"; !ok || f.Text != want {
 		t.Errorf("got %+v, want %s", err, want)
+	}
+}
+
+// What a harvest could not bring is named when it ends; where that cannot be done
+// it is asked that nothing counts as missing.
+func TestTheRestIsNamed(t *testing.T) {
+	t.Parallel()
+	many := slices.Repeat([]string{"a"}, 10_001)
+	for _, c := range []struct {
+		rest   upload.Rest
+		refuse int // the status that the naming request gets
+		want   string
+	}{
+		{upload.Rest{}, 0, ""},
+		{upload.Rest{Identifiers: []string{"a", "ü"}}, 0, `{"status":"COMPLETED","keep":["a","ü"]}`},
+		{upload.Rest{Identifiers: []string{"a"}, Unnamed: true}, 0, "missing=keep"},
+		{upload.Rest{Identifiers: many}, 0, "missing=keep"},
+		{upload.Rest{Identifiers: many[:10_000]}, 405, "missing=keep"},
+		{upload.Rest{Identifiers: many[:10_000]}, 413, "missing=keep"},
+		{upload.Rest{Identifiers: many[:10_000]}, 422, "missing=keep"},
+	} {
+		api := apitest.New(t)
+		api.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPatch || c.refuse == 0 {
+				return false
+			}
+			w.WriteHeader(c.refuse)
+			return true
+		}
+		cl := client(t, upload.Options{URL: api.URL})
+		h, err := cl.Begin(t.Context(), "demo", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, err := cl.End(t.Context(), h.ID, upload.Completed, c.rest); err != nil || h.Status != upload.Completed {
+			t.Errorf("%d named, %d: %v, %v", len(c.rest.Identifiers), c.refuse, h, err)
+		}
+		if got := api.Harvests()[h.ID].Ending; got != c.want {
+			t.Errorf("%d named, %d: ended with %q, want %q", len(c.rest.Identifiers), c.refuse, got, c.want)
+		}
 	}
 }
