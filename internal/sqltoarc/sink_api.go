@@ -2,6 +2,7 @@ package sqltoarc
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -85,7 +86,16 @@ func (s *apiSink) begin(ctx context.Context, total int64) error {
 			return err
 		}
 	}
-	h, err := s.client.Begin(ctx, s.r.o.RDI, total)
+	// Noted before it is used, so that a run after this one, should this one be killed
+	// before it has the answer, gets the same harvest.
+	key := rand.Text()
+	if s.state != nil {
+		var err error
+		if key, err = s.state.Intend(key); err != nil {
+			return stateFault(err)
+		}
+	}
+	h, err := s.client.Begin(ctx, s.r.o.RDI, total, key)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,8 @@ type Statistics struct {
 func (s Statistics) Submitted() int64 { return s.New + s.Updated + s.Unchanged }
 
 // BeginHarvest begins a harvest of an RDI. With a key (empty is none) the client
-// gets the same harvest again, however often it asks, as long as that is running.
+// gets the same harvest again, however often it asks, as long as that is running;
+// expected is what it has said last.
 func (s *Store) BeginHarvest(ctx context.Context, rdi string, clientID *string, expected *int64, key string, by Actor) (Harvest, error) {
 	h := Harvest{ID: uuid.New(), RDI: rdi, ClientID: clientID, Status: Running, Expected: expected}
 	err := s.tx(ctx, "begin harvest", func(tx pgx.Tx) error {
@@ -71,11 +72,12 @@ func (s *Store) BeginHarvest(ctx context.Context, rdi string, clientID *string, 
 	return h, err
 }
 
-// The update changes nothing; without it there would be no row to return.
+// Without the update there would be no row to return. A client that was cut off
+// before it heard of its harvest may find another number of datasets when it comes back.
 const sqlBeginHarvest = `
 INSERT INTO harvest (id, rdi, client_id, expected_datasets, begin_key) VALUES ($1, $2, $3, $4, nullif($5, ''))
 ON CONFLICT (rdi, coalesce(client_id, ''), begin_key) WHERE begin_key IS NOT NULL AND status = 'RUNNING'
-    DO UPDATE SET begin_key = excluded.begin_key
+    DO UPDATE SET expected_datasets = coalesce(excluded.expected_datasets, harvest.expected_datasets)
 RETURNING id, started_at`
 
 // Counts of a running harvest are taken from its members, those of an ended

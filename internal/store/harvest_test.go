@@ -82,6 +82,11 @@ func TestAKeyGivesTheSameHarvest(t *testing.T) {
 	if again.ID != first || again.Statistics.New != 1 || *again.ClientID != me {
 		t.Errorf("again: got %+v", again)
 	}
+	for _, n := range []*int64{new(int64(7)), nil} {
+		if again := must(s.BeginHarvest(t.Context(), "r", &me, n, "k", store.Actor{}))(t); again.ID != first || *again.Expected != 7 {
+			t.Errorf("other number of datasets: got %+v", again)
+		}
+	}
 	seen := map[uuid.UUID]bool{first: true}
 	for range 2 {
 		seen[begin("r", &me, "")], seen[begin("r", nil, "")] = true, true

@@ -63,6 +63,7 @@ type header struct {
 	run     uint32
 	open    bool   // the run's harvest has not ended
 	harvest string // of the run
+	key     string // with which the next harvest is being begun
 }
 
 // Open opens or creates the table. Builder identifies the program: records of
@@ -94,7 +95,7 @@ func Open(path string, builder [32]byte) (*File, error) {
 func (f *File) Close() error { return f.file.Close() }
 
 // load reads the header; a file that is no table of this program's is emptied,
-// but the unfinished harvest, if any, is not forgotten.
+// but the unfinished harvest, if any, is not forgotten, begun or about to be.
 func (f *File) load(builder [32]byte) error {
 	page := make([]byte, headerSize)
 	_, _ = f.file.ReadAt(page, 0)
@@ -108,7 +109,8 @@ func (f *File) load(builder [32]byte) error {
 		f.header, f.slots = h, slots
 		return f.count()
 	}
-	f.header = header{builder: builder, run: h.run, open: h.open, harvest: h.harvest}
+	h.builder = builder
+	f.header = h
 	if err := f.file.Truncate(0); err != nil {
 		return err
 	}
@@ -154,8 +156,15 @@ func parseHeader(page []byte) (header, bool) {
 	}
 	rest := body[len(magic):]
 	h := header{builder: [32]byte(rest), run: binary.LittleEndian.Uint32(rest[32:]), open: rest[36] == 1}
-	h.harvest = string(rest[38 : 38+int(rest[37])])
+	h.harvest, rest = shortText(rest[37:])
+	h.key, _ = shortText(rest)
 	return h, true
+}
+
+// shortText reads a text behind its length, and gives what follows it.
+func shortText(page []byte) (text string, rest []byte) {
+	end := 1 + int(page[0])
+	return string(page[1:end]), page[end:]
 }
 
 func (f *File) saveHeader() error {
@@ -166,9 +175,12 @@ func (f *File) saveHeader() error {
 	if f.header.open {
 		page[at+4] = 1
 	}
-	id := f.header.harvest[:min(len(f.header.harvest), 255)]
-	page[at+5] = byte(len(id))
-	copy(page[at+6:], id)
+	at += 5
+	for _, text := range []string{f.header.harvest, f.header.key} {
+		text = text[:min(len(text), 255)]
+		page[at] = byte(len(text))
+		at += 1 + copy(page[at+1:], text)
+	}
 	binary.LittleEndian.PutUint32(page[headerSize-4:], crc32.ChecksumIEEE(page[:headerSize-4]))
 	if _, err := f.file.WriteAt(page, 0); err != nil {
 		return err
@@ -185,10 +197,22 @@ func (f *File) Unfinished() string {
 	return ""
 }
 
+// Intend notes the key (at most 255 bytes) with which a harvest is about to be begun. If an earlier run
+// was cut off before it knew which harvest its key has begun, it gives that key, to be used again.
+func (f *File) Intend(key string) (string, error) {
+	if f.header.key == "" {
+		f.header.key = key
+		if err := f.saveHeader(); err != nil {
+			return "", err
+		}
+	}
+	return f.header.key, nil
+}
+
 // Begin begins a run with a harvest of its own. Resume goes on with the last.
 func (f *File) Begin(harvest string) error {
 	f.header.run++
-	f.header.harvest, f.header.open = harvest, true
+	f.header.harvest, f.header.open, f.header.key = harvest, true, ""
 	return f.saveHeader()
 }
 

@@ -139,3 +139,37 @@ func TestDistrust(t *testing.T) {
 		t.Error("a torn header is not replaced")
 	}
 }
+
+// The key of a harvest that is being begun is on disk before it is used: until the
+// harvest is known every run gets the same one, another build of the program too.
+func TestAKeyIsKeptUntilItsHarvestIsKnown(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "state")
+	intend := func(builder byte, key string) string {
+		t.Helper()
+		f := open(t, path, builder)
+		defer func() { _ = f.Close() }()
+		got, err := f.Intend(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	for i, builder := range []byte{1, 1, 2} {
+		if got := intend(builder, fmt.Sprint("key-", i)); got != "key-0" {
+			t.Errorf("run %d: got %q", i, got)
+		}
+	}
+	f := open(t, path, 2)
+	if err := f.Begin("harvest-1"); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	if got := intend(2, "key-9"); got != "key-9" {
+		t.Errorf("the next harvest: got %q", got)
+	}
+	f = open(t, path, 2)
+	if got := f.Unfinished(); got != "harvest-1" {
+		t.Errorf("unfinished: got %q", got)
+	}
+}

@@ -2,7 +2,6 @@ package upload
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -30,17 +29,17 @@ const (
 func harvestPath(id, rest string) string { return "v3/harvests/" + url.PathEscape(id) + rest }
 
 // Begin begins a harvest. If the answer is lost it is asked for again, by the key
-// that the request had, from a service that knows such keys. Any other would begin
+// (visible ASCII characters, another one for each harvest), from a service that knows such keys. Any other would begin
 // a second harvest, and looking for the first is no way either: the list shows no
 // owner, so that it could be that of somebody else. It is left alone, to be ended
 // by the service when it expires, which marks nothing as missing.
-func (c *Client) Begin(ctx context.Context, rdi string, expected int64) (Harvest, error) {
+func (c *Client) Begin(ctx context.Context, rdi string, expected int64, key string) (Harvest, error) {
 	body, err := json.Marshal(map[string]any{"rdi": rdi, "expected_datasets": expected})
 	if err != nil {
 		return Harvest{}, err
 	}
 	var h Harvest
-	r := request{method: http.MethodPost, path: "v3/harvests", body: body, key: rand.Text()}
+	r := request{method: http.MethodPost, path: "v3/harvests", body: body, key: key}
 	if err = c.call(ctx, r, &h); unheard(err) && c.knowsKeys(ctx) {
 		r.repeat = true
 		err = c.call(ctx, r, &h)

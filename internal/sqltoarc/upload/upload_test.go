@@ -64,7 +64,7 @@ func TestEarlierService(t *testing.T) {
 	t.Parallel()
 	api := apitest.New(t)
 	c := client(t, upload.Options{URL: api.URL})
-	h, err := c.Begin(t.Context(), "demo", 3)
+	h, err := c.Begin(t.Context(), "demo", 3, "k")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestUnsafeIsNotRepeated(t *testing.T) {
 				return true
 			}
 			c := client(t, upload.Options{URL: api.URL})
-			if _, err := c.Begin(t.Context(), "demo", 1); fault.CodeOf(err) != upload.CodeUnreachable {
+			if _, err := c.Begin(t.Context(), "demo", 1, "k"); fault.CodeOf(err) != upload.CodeUnreachable {
 				t.Errorf("begin: %v", err)
 			}
 			if n := len(api.Harvests()); n != 1 {
@@ -185,7 +185,7 @@ func TestHarvestEndedBySomebodyElse(t *testing.T) {
 		return false
 	}
 	c := client(t, upload.Options{URL: api.URL})
-	h, err := c.Begin(t.Context(), "demo", 1)
+	h, err := c.Begin(t.Context(), "demo", 1, "k")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -443,7 +443,7 @@ func TestTheRestIsNamed(t *testing.T) {
 			return true
 		}
 		cl := client(t, upload.Options{URL: api.URL})
-		h, err := cl.Begin(t.Context(), "demo", 1)
+		h, err := cl.Begin(t.Context(), "demo", 1, "k")
 		if err != nil {
 			t.Fatal(err)
 		}
