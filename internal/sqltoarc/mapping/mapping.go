@@ -45,6 +45,7 @@ type builder struct {
 	// rows as they first came, to judge duplicates.
 	studyRows map[string]source.Row
 	assayRows map[string]source.Row
+	told      map[string]bool // what is told once of a dataset
 }
 
 // Mapper maps datasets.

@@ -2,6 +2,7 @@ package mapping_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -133,8 +134,11 @@ func TestAnnotationTable(t *testing.T) {
 		cellRow(t, "date", "", 0, "2026-01-01", ""), cellRow(t, "performer", "", 0, "Ada", ""), cellRow(t, "output", "data", 0, "a.raw", ""),
 		cellRow(t, "input", "source_name", 2, "old", ""), cellRow(t, "input", "source_name", 2, "s2", ""),
 	}
-	inv := mapped(t, d)
-	table := inv.Assays[0].Tables[0]
+	result := mapping.New(mapping.Limits{}).Map(d)
+	if n := len(result.Findings); n != 2 || result.ARC == nil { // of the date and the performer, once each
+		t.Fatalf("findings: %v", result.Findings)
+	}
+	table := result.ARC.Assays[0].Tables[0]
 	headers := []string{"Input [Source Name]", "Characteristic [c]", "Parameter [p]", "Component [k]", "Factor [f]", "Comment [remark]", "Date", "Performer", "Output [Data]"}
 	var got []string
 	for _, h := range table.Columns() {
@@ -162,6 +166,35 @@ func TestAnnotationTable(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Errorf("cells (-want +got):\n%s", diff)
+	}
+}
+
+// What a crate cannot bring into the tables in git is told, once for a dataset.
+func TestLossesAreTold(t *testing.T) {
+	t.Parallel()
+	d := dataset(t)
+	for _, kind := range []string{"date", "performer"} {
+		d.Cells = append(d.Cells, cellRow(t, kind, "", 0, "x", ""), cellRow(t, kind, "", 1, "y", ""))
+	}
+	d.Cells = append(d.Cells, cellRow(t, "comment", "remark", 0, `a "b"`, ""), cellRow(t, "comment", "remark", 1, `"`, ""), cellRow(t, "parameter", "p", 0, `"`, ""))
+	for _, name := range []string{"N", "M"} {
+		for _, row := range d.Cells[:7] {
+			again := slices.Clone(row)
+			again[source.CellTable] = source.Value{Text: name, Valid: true}
+			d.Cells = append(d.Cells, again)
+		}
+	}
+	var got []string
+	for _, f := range mapping.New(mapping.Limits{}).Map(d).Findings {
+		got = append(got, string(f.Severity)+" "+f.Text)
+	}
+	want := []string{
+		"warning the values of date columns are sent, but do not arrive in the tables in git",
+		"warning the values of performer columns are sent, but do not arrive in the tables in git",
+		"warning double quotes in comment columns become single ones: a crate cannot hold them there",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

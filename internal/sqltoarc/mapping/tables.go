@@ -197,13 +197,34 @@ func (b *builder) header(key columnKey, table string) (arc.Header, bool) {
 		}
 		return arc.NewHeader(arc.CommentColumn, at(source.CellColumnValue).Text), true
 	case "date":
+		b.fades(kind, table)
 		return arc.NewHeader(arc.DateColumn, ""), true
 	case "performer":
+		b.fades(kind, table)
 		return arc.NewHeader(arc.PerformerColumn, ""), true
 	}
 	b.report(source.Warning, cells, table, "column_type", fmt.Sprintf("%q is not a documented type; the column is left out", at(source.CellColumnType).Text),
 		"write one of characteristic, comment, component, date, factor, input, output, parameter, performer")
 	return arc.Header{}, false
+}
+
+// fades reports, once for a dataset, a column that a crate holds, but from which no
+// ARC tool makes a column again (docs/sql-to-arc.md).
+func (b *builder) fades(kind, table string) {
+	b.once(kind, table, "column_type", "the values of "+kind+" columns are sent, but do not arrive in the tables in git",
+		fmt.Sprintf("send them as a comment: column_type comment, column_value %q", kind))
+}
+
+// once reports a kind of change for the first table of the dataset that it happens in.
+func (b *builder) once(what, table, column, text, remedy string) {
+	if b.told[what] {
+		return
+	}
+	if b.told == nil {
+		b.told = map[string]bool{}
+	}
+	b.told[what] = true
+	b.report(source.Warning, cells, table, column, text, remedy)
 }
 
 // ioName gives the kind of an input or output; undocumented ones stay as they
@@ -236,7 +257,11 @@ func (b *builder) cell(h arc.Header, row source.Row, table string) arc.Cell {
 	case arc.DataCell:
 		return arc.NewDataCell(arc.Data{Name: b.plain(h, value, name, table)})
 	}
-	return arc.NewTextCell(b.plain(h, value, name, table))
+	text := b.plain(h, value, name, table)
+	if h.Kind == arc.CommentColumn && strings.Contains(text, `"`) {
+		b.once(`"`, table, "cell_value", "double quotes in comment columns become single ones: a crate cannot hold them there", "use another character")
+	}
+	return arc.NewTextCell(text)
 }
 
 // plain gives the text for a column that has no place for terms.
