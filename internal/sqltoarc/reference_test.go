@@ -2,9 +2,9 @@ package sqltoarc_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/fairagro/middleware-api/internal/sqltoarc/datagen"
@@ -29,8 +29,8 @@ func members(view *source.View, rows []source.Row) []map[string]any {
 	return all
 }
 
-// Of the same rows, in whatever database, the converter makes the folders that the
-// reference library makes, cell by cell.
+// Of the same rows, in whatever database, the converter makes folders in which the
+// reference library finds what it has written itself, cell by cell.
 func TestReferenceLibraryBuildsTheSame(t *testing.T) {
 	t.Parallel()
 	kit := testenv.ReferenceKit(t)
@@ -57,30 +57,16 @@ func TestReferenceLibraryBuildsTheSame(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	crates := t.TempDir()
-	if out, err := testenv.Node(t, kit, "reference-arc.mjs", "rows.json", crates); err != nil {
-		t.Fatalf("reference library: %v\n%s", err, out)
-	}
-	if built, err := os.ReadDir(crates); err != nil || len(built) != shape.Investigations {
-		t.Fatalf("the reference library has built %d ARCs (%v)", len(built), err)
-	}
 	for name, database := range map[string]func(testing.TB) string{"postgresql": postgres, "mariadb": mariadbtest.URL} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := options(loaded(t, database(t), shape, nil), "")
 			o.Out, o.Folders = t.TempDir(), true
 			run(t, o)
-			out, err := testenv.Node(t, kit, "compare.mjs", "--batch", o.Out, crates)
-			if err == nil {
-				return
+			out, err := testenv.Node(t, kit, "reference-arc.mjs", "rows.json", o.Out)
+			if all := fmt.Sprintf("%d of %d are the same\n", shape.Investigations, shape.Investigations); err != nil || string(out) != all {
+				t.Errorf("%v\n%s", err, out)
 			}
-			var bad []string
-			for line := range strings.Lines(string(out)) {
-				if !strings.HasPrefix(line, "ok ") {
-					bad = append(bad, line)
-				}
-			}
-			t.Errorf("%v\n%s", err, strings.Join(bad, ""))
 		})
 	}
 }

@@ -1,11 +1,20 @@
 // node reference-arc.mjs ROWS.json DIR
 // Builds an ARC of the rows of each dataset with the reference library, as the
-// documentation of the views has it, and writes its RO-Crate to DIR. The rows are
+// documentation of the views has it, lets the library write it, and compares what
+// the library reads there with what it reads in DIR/IDENTIFIER. The rows are
 // objects whose members are the columns of the views; null is NULL.
+//
+// The library's own way through an RO-Crate is no measure: it merges samples and
+// protocols of one name, so that their values turn up in rows that they do not
+// belong to. What such a way leaves open is not compared: the order of columns,
+// and whether a term is given by its IRI or by its short form; nor is what it
+// loses, and the converter tells: dates, performers, double quotes in comments.
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
-import { ARC, ArcStudy, ArcAssay, ArcTable, CompositeHeader, CompositeCell, IOType, OntologyAnnotation, Person, Publication }
+import { ArcStudy, ArcAssay, ArcTable, CompositeHeader, CompositeCell, IOType, OntologyAnnotation, Person, Publication }
   from '@nfdi4plants/arctrl';
+import { ARC, diffJson } from './lib/canon.mjs';
 
 const [rows, dir] = process.argv.slice(2);
 const text = (v) => v ?? undefined;
@@ -102,7 +111,55 @@ function build(d) {
   return arc;
 }
 
-for (const d of JSON.parse(fs.readFileSync(rows, 'utf8'))) {
-  const arc = build(d);
-  fs.writeFileSync(path.join(dir, `${arc.Identifier}.json`), arc.ToROCrateJsonString());
+// A line break is one, however it is spelled. The library writes what looks like the
+// escape of one unescaped, and reads it as one.
+const plain = (v) => (v === undefined || v === null ? '' : String(v).replace(/\r\n|_x000A_/g, '\n'));
+const termView = (t) => (t?.Name || t?.TermAccessionNumber ? [plain(t.Name), plain(t.TermAccessionShort) || plain(t.TermAccessionNumber)] : null);
+const personView = (p) => [...[p.FirstName, p.LastName, p.MidInitials, p.EMail, p.Phone, p.Fax, p.Address, p.Affiliation].map(plain), [...p.Roles].map(termView)];
+const publicationView = (p) => [...[p.PubMedID, p.DOI, p.Authors, p.Title].map(plain), termView(p.Status)];
+
+function headerView(h) {
+  return h.IsTermColumn ? [h.toString(), plain(h.ToTerm().TermAccessionShort)].join(' ') : h.toString();
 }
+
+function cellView(c) {
+  if (c.isUnitized) { const [value, unit] = c.AsUnitized; return { value: plain(value), term: termView(unit) }; }
+  if (c.isTerm) return { value: '', term: termView(c.AsTerm) };
+  return { value: c.isData ? plain(c.AsData.Name) : plain(c.AsFreeText), term: null };
+}
+
+function columnView(c) {
+  const cells = [...c.Cells].map(cellView);
+  return c.Header.isComment ? cells.map((x) => x.value.replaceAll('"', "'")) : cells;
+}
+
+const tablesView = (x) => Object.fromEntries([...x.Tables].map((t) =>
+  [t.Name, Object.fromEntries([...t.Columns].filter((c) => !c.Header.isDate && !c.Header.isPerformer)
+    .map((c) => [headerView(c.Header), columnView(c)]))]));
+
+const parts = (list, view) => Object.fromEntries([...list].map((x) => [x.Identifier, view(x)]));
+const common = (x) => ({
+  title: plain(x.Title), description: plain(x.Description), submitted: plain(x.SubmissionDate), released: plain(x.PublicReleaseDate),
+  publications: [...x.Publications].map(publicationView), contacts: [...x.Contacts].map(personView),
+});
+const view = (arc) => ({
+  identifier: arc.Identifier, ...common(arc),
+  studies: parts(arc.Studies, (s) => ({ ...common(s), tables: tablesView(s) })),
+  assays: parts(arc.Assays, (a) => ({
+    title: plain(a.Title), description: plain(a.Description), performers: [...a.Performers].map(personView), tables: tablesView(a),
+    measurement: termView(a.MeasurementType), technology: termView(a.TechnologyType), platform: termView(a.TechnologyPlatform),
+  })),
+});
+
+const all = JSON.parse(fs.readFileSync(rows, 'utf8'));
+let same = 0;
+for (const d of all) {
+  const built = build(d);
+  const own = fs.mkdtempSync(path.join(os.tmpdir(), 'reference-arc-'));
+  await built.WriteAsync(own);
+  const differences = diffJson(view(await ARC.loadAsync(own)), view(await ARC.loadAsync(path.join(dir, built.Identifier))));
+  fs.rmSync(own, { recursive: true });
+  if (differences.length === 0) same++;
+  for (const line of differences) process.stdout.write(`${built.Identifier} ${line}\n`);
+}
+process.stdout.write(`${same} of ${all.length} are the same\n`);
