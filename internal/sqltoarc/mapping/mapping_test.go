@@ -198,6 +198,22 @@ func TestLossesAreTold(t *testing.T) {
 	}
 }
 
+// Values that hang on nothing are told of: the crate needs a sample that nobody has named.
+func TestTablesWithoutEndsAreTold(t *testing.T) {
+	t.Parallel()
+	for kind, c := range map[string]struct{ end, want string }{
+		"characteristic": {"input", "characteristics but no input"}, "factor": {"output", "factors but no output"}, "parameter": {"input", ""},
+	} {
+		d := dataset(t)
+		d.Cells = []source.Row{cellRow(t, kind, "x", 0, "v", "")}
+		if found := mapping.New(mapping.Limits{}).Map(d).Findings; c.want == "" && len(found) > 0 || c.want != "" && (len(found) != 1 || !strings.Contains(found[0].Text, c.want)) {
+			t.Errorf("%s: %v, want %q", kind, found, c.want)
+		}
+		d.Cells = append(d.Cells, cellRow(t, c.end, "sample_name", 0, "s", ""))
+		mapped(t, d)
+	}
+}
+
 // What is no list of studies is told; the assay is there all the same.
 func TestStudyReferences(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -139,6 +140,7 @@ func (b *builder) table(g *grid) {
 	if len(columns) == 0 {
 		return
 	}
+	b.bare(headers, input, output, name)
 	t := arc.NewTableBuilder(g.key.name)
 	for i := range g.rows {
 		for k, c := range columns {
@@ -206,6 +208,20 @@ func (b *builder) header(key columnKey, table string) (arc.Header, bool) {
 	b.report(source.Warning, cells, table, "column_type", fmt.Sprintf("%q is not a documented type; the column is left out", at(source.CellColumnType).Text),
 		"write one of characteristic, comment, component, date, factor, input, output, parameter, performer")
 	return arc.Header{}, false
+}
+
+// bare reports, once for a dataset, a table in which values have nothing to hang on:
+// in a crate characteristics are those of an input, factors those of an output.
+func (b *builder) bare(headers []arc.Header, input, output bool, table string) {
+	has := func(kind arc.ColumnKind) bool {
+		return slices.ContainsFunc(headers, func(h arc.Header) bool { return h.Kind == kind })
+	}
+	if !input && has(arc.CharacteristicColumn) {
+		b.once("input", table, "column_type", "there are characteristics but no input: in git the table has an input column with made-up names", "add a column of type input")
+	}
+	if !output && has(arc.FactorColumn) {
+		b.once("output", table, "column_type", "there are factors but no output: in git the table has an output column with made-up names", "add a column of type output")
+	}
 }
 
 // fades reports, once for a dataset, a column that a crate holds, but from which no
