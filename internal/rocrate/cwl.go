@@ -116,7 +116,7 @@ func hasGluedKey(n *yaml.Node) bool {
 func parseBlock(text string) (arc.CWLType, error) {
 	doc, err := decodeYAML(text)
 	if err != nil {
-		doc, err = decodeYAML(unquotedColon.ReplaceAllStringFunc(text, quoteColon))
+		doc, err = decodeYAML(bareValue.ReplaceAllStringFunc(text, quoteValue))
 	}
 	if err != nil || hasRefusedValue(doc.Content[0], false) {
 		return arc.CWLType{}, errCWLForm
@@ -141,16 +141,17 @@ func decodeYAML(text string) (*yaml.Node, error) {
 	return &doc, nil
 }
 
-// unquotedColon finds lines like "doc: see: there", which are not YAML but what the reference library writes and reads.
-var unquotedColon = regexp.MustCompile(`(?m)^( *(?:- )?\w+: +)([^ '"|>&*!\[{#-].*: .*)$`)
+// bareValue finds lines like "doc: see: there" and "- @x", which are not YAML but what the reference library writes and reads.
+var bareValue = regexp.MustCompile("(?m)^( *(?:- )?\\w+: +)([^ '\"|>&*!\\[{#-].*: .*)$|^( *(?:- )?(?:\\w+: +)?)([@`%].*)$")
 
-func quoteColon(line string) string {
-	parts := unquotedColon.FindStringSubmatch(line)
-	value, comment, _ := strings.Cut(parts[2], " #")
+func quoteValue(line string) string {
+	parts := bareValue.FindStringSubmatch(line)
+	key := parts[1] + parts[3]
+	value, comment, _ := strings.Cut(parts[2]+parts[4], " #")
 	if comment != "" {
 		comment = " #" + comment
 	}
-	return parts[1] + "'" + strings.ReplaceAll(arc.TrimSpace(value), "'", "''") + "'" + comment
+	return key + "'" + strings.ReplaceAll(arc.TrimSpace(value), "'", "''") + "'" + comment
 }
 
 // hasRefusedValue says whether a field has a value that is YAML, but nothing that the reference library reads: none at all within

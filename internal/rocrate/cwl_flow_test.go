@@ -140,6 +140,20 @@ func TestNotesOfTypes(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
+	got, err = parseCWLType("{type: enum, symbols: [a], z: [0x1F, 1_000, 1_0.5, 1e-7, 1e21, 1e400, -0, 1e, 1-2, 0xffffffffffffffff]}")
+	var numbers []arc.CWLValue
+	for _, text := range []string{"31", "1000", "10.5", "1e-7", "1e+21", "Infinity", "0", "1e", "1-2", "-1"} {
+		numbers = append(numbers, arc.CWLValue{Text: text})
+	}
+	want = arc.CWLType{Kind: arc.CWLEnum, Symbols: []string{"a"}, Notes: []arc.CWLNote{{Key: "z", Value: arc.CWLValue{List: numbers}}}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	got, err = parseCWLType("type: enum\nsymbols:\n  - @a\n  - `b`\ndoc: %c")
+	want = arc.CWLType{Kind: arc.CWLEnum, Symbols: []string{"@a", "`b`"}, Notes: []arc.CWLNote{note("doc", "%c")}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
 	if got, err := parseCWLType(`{type: enum, symbols: [a], doc: [d]}`); err == nil {
 		t.Errorf("a doc that is no text: %+v", got)
 	}

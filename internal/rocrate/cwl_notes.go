@@ -1,6 +1,7 @@
 package rocrate
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -166,12 +167,12 @@ func plainScalar(n *yaml.Node) string {
 	if lower := strings.ToLower(n.Value); lower == "true" || lower == "false" {
 		return lower
 	}
-	if i, err := strconv.ParseInt(n.Value, 10, 64); err == nil {
+	if i, ok := parseInteger(n.Value, 64); ok {
 		return strconv.FormatInt(i, 10)
 	}
-	if d, ok := strings.CutPrefix(n.Value, "-"); ok || d != "" {
-		if f, err := strconv.ParseFloat(n.Value, 64); err == nil && strings.Trim(d, "0123456789.eE+-") == "" {
-			return strconv.FormatFloat(f, 'f', -1, 64)
+	if decimal := strings.Replace(n.Value, "_", "", 1); strings.Trim(decimal, "0123456789.eE+-") == "" {
+		if f, err := strconv.ParseFloat(decimal, 64); err == nil || math.IsInf(f, 0) {
+			return arc.FormatNumber(f)
 		}
 	}
 	return n.Value

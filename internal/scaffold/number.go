@@ -34,7 +34,7 @@ func normalNumber(s string) string {
 		return "0"
 	}
 	if n, ok := parseRadix(t); ok {
-		return formatNumber(n)
+		return arc.FormatNumber(n)
 	}
 	if !decimalPattern.MatchString(t) {
 		return s
@@ -43,7 +43,7 @@ func normalNumber(s string) string {
 	if err != nil && !math.IsInf(f, 0) {
 		return s
 	}
-	return formatNumber(f)
+	return arc.FormatNumber(f)
 }
 
 // parseInt32 reads an integer of 32 bits, with underscores anywhere and in
@@ -89,18 +89,4 @@ func parseRadix(s string) (float64, bool) {
 	}
 	f, _ := new(big.Float).SetInt(n).Float64() // the nearest
 	return f, true
-}
-
-// formatNumber writes a number like ECMAScript's Number.prototype.toString.
-func formatNumber(f float64) string {
-	switch abs := math.Abs(f); {
-	case f == 0:
-		return "0"
-	case math.IsInf(f, 0):
-		return strings.TrimPrefix(strings.Replace(strconv.FormatFloat(f, 'g', -1, 64), "Inf", "Infinity", 1), "+")
-	case abs >= 1e21 || abs < 1e-6:
-		mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(f, 'e', -1, 64), "e")
-		return mantissa + "e" + exponent[:1] + strings.TrimLeft(exponent[1:], "0")
-	}
-	return strconv.FormatFloat(f, 'f', -1, 64)
 }
