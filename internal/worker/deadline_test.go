@@ -2,10 +2,12 @@ package worker
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -38,5 +40,40 @@ func TestHandlersOwnReadDeadline(t *testing.T) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Fatal("the read did not end at the handler's deadline")
+	}
+}
+
+// The patience is with clients: a handler that has the whole body, and asks once more
+// whether it has, or that ends its answer late, may take longer than that.
+func TestHandlersMayTakeTheirTime(t *testing.T) {
+	t.Parallel()
+	const patience = 100 * time.Millisecond
+	traffic := newTraffic(patience, func(uint64) {})
+	server := httptest.NewServer(traffic.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		pause(r.Context(), patience/4)
+		if _, again := r.Body.Read(make([]byte, 1)); err != nil || !errors.Is(again, io.EOF) {
+			t.Errorf("%s: %v, %v", r.Method, err, again)
+		}
+		if r.Method == http.MethodPut {
+			_, _ = io.WriteString(w, "the first part")
+			_ = http.NewResponseController(w).Flush()
+		}
+		if !pause(r.Context(), 5*patience) {
+			t.Errorf("%s: the client counts as gone", r.Method)
+		}
+	})))
+	t.Cleanup(server.Close)
+	for _, method := range []string{http.MethodPost, http.MethodPut} {
+		r, err := http.NewRequestWithContext(t.Context(), method, server.URL, strings.NewReader("a body"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := server.Client().Do(r)
+		if err != nil {
+			t.Errorf("%s: %v", method, err)
+			continue
+		}
+		drainBody(t, answer)
 	}
 }

@@ -104,6 +104,19 @@ func TestRecyclingByAge(t *testing.T) {
 	}
 }
 
+// Whatever limit is reached at once, but for age, nobody goes before the minimum uptime.
+func TestTheMinimumUptimeIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	const left = 300 * time.Millisecond
+	began := time.Now()
+	r := newRecycler(Recycling{MaxRequests: 1, MinUptime: time.Minute}, turns{}, began.Add(left-time.Minute))
+	r.served(1)
+	reason, _ := r.wait(t.Context())
+	if waited := time.Since(began); reason == nil || reason.kind != StopRequests || waited < left {
+		t.Errorf("%v after %s, want requests after %s", reason, waited, left)
+	}
+}
+
 // Why workers ended is counted by reason and survives them; one that was killed
 // counts nothing, and a directory that is not there neither.
 func TestStopsAreCountedByReason(t *testing.T) {
@@ -273,6 +286,26 @@ func TestForeignLockKeepsWorkersIn(t *testing.T) {
 	}
 	if turn.back() {
 		t.Error("returned in spite of the lock")
+	}
+}
+
+// A worker that recycles itself keeps its turn while it drains: a rolling restart that
+// begins meanwhile waits for it.
+func TestTheTurnIsKeptToTheEnd(t *testing.T) {
+	t.Parallel()
+	m := newManager(t)
+	p := m.start(childOptions{DrainLimit: time.Hour, Recycling: Recycling{MaxRequests: 1}}).ready()
+	request(t, m.address, "GET /slow?for=1h")
+	_, r := request(t, m.address, "GET /fast")
+	drainBody(t, answerTo(t, r))
+	p.until("the drain", func() bool { return p.count("STATUS=draining: ") > 0 })
+	f, err := os.Open(filepath.Join(m.runtime, "recycle"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
+		t.Error("the turn is free while the worker drains")
 	}
 }
 

@@ -5,11 +5,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -113,6 +116,84 @@ func TestRequestInFlightIsAnswered(t *testing.T) {
 	}
 	if status := p.wait(); status != 0 {
 		t.Errorf("exit status %d, want 0", status)
+	}
+}
+
+// A worker that drains is no ready one: who has no database does not leave requests to
+// it, which takes none any more, but refuses them.
+func TestADrainingWorkerIsNotReady(t *testing.T) {
+	t.Parallel()
+	m := newManager(t)
+	old := m.start(childOptions{DrainLimit: time.Hour}).ready()
+	request(t, m.address, "GET /slow?for=1h")
+	_, fast := request(t, m.address, "GET /fast")
+	drainBody(t, answerTo(t, fast))
+	old.signal(syscall.SIGTERM)
+	old.until("STOPPING=1", func() bool { return old.count("STOPPING=1") > 0 })
+	m.start(childOptions{DatabaseFile: filepath.Join(t.TempDir(), "none")})
+	_, r := request(t, m.address, "GET /fast")
+	if answer := answerTo(t, r); answer.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("got %s, want 503", answer.Status)
+	}
+}
+
+// lateListener has accepted a connection when it is closed, and hands it over only then:
+// a moment later, or when the worker ends without it.
+type lateListener struct {
+	conn          net.Conn
+	closed, ended chan struct{}
+	once          sync.Once
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	<-l.closed
+	conn := l.conn
+	if conn == nil {
+		return nil, net.ErrClosed
+	}
+	l.conn = nil
+	select {
+	case <-l.ended:
+	case <-time.After(200 * time.Millisecond):
+	}
+	return conn, nil
+}
+
+func (l *lateListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *lateListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+// A connection that was accepted at the last moment, and that nobody has counted yet when
+// the listener is closed, is served before the worker ends.
+func TestAConnectionOfTheLastMomentIsServed(t *testing.T) {
+	t.Parallel()
+	client, server := net.Pipe()
+	l := &lateListener{conn: server, closed: make(chan struct{}), ended: make(chan struct{})}
+	var served atomic.Bool
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served.Store(true) })
+	w := newWorker(t.Context(), Options{
+		Logger: slog.New(slog.DiscardHandler), Endpoints: []Endpoint{{Name: "http", Handler: handler}},
+	}.withDefaults())
+	w.listeners = listeners{"http": {l}}
+	w.serve()
+	answered := make(chan error, 1)
+	go func() {
+		defer client.Close()
+		if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			answered <- err
+			return
+		}
+		_, err := http.ReadResponse(bufio.NewReader(client), nil)
+		answered <- err
+	}()
+	w.drain(signalled{syscall.SIGTERM}, nil)
+	before := served.Load()
+	close(l.ended)
+	if err := <-answered; err != nil || !before {
+		t.Errorf("served before the end: %t; %v", before, err)
 	}
 }
 

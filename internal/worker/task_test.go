@@ -125,7 +125,8 @@ func TestDatabaseGoesAwayAndReturns(t *testing.T) {
 }
 
 // A task that fails ends the process with its error; one that does not end is
-// left at the limit; one that is old ends by itself.
+// left at the limit, for which the service manager is asked; one that is old ends by
+// itself.
 func TestTaskEnds(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -135,7 +136,7 @@ func TestTaskEnds(t *testing.T) {
 		log     string
 	}{
 		"fails":     {options: childOptions{Task: "fail"}, status: 1, log: "the work went wrong"},
-		"hangs":     {options: childOptions{Task: "hang", DrainLimit: 300_000_000}, stop: true, status: 1, log: ErrUnfinished.Error()},
+		"hangs":     {options: childOptions{Task: "hang", DrainLimit: 1_500_000_000}, stop: true, status: 1, log: ErrUnfinished.Error()},
 		"grows old": {options: childOptions{Task: "wait", Recycling: Recycling{MaxAge: 100_000_000}}, status: 0, log: "recycling: age of"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -148,6 +149,9 @@ func TestTaskEnds(t *testing.T) {
 			}
 			if status := p.wait(); status != c.status || !strings.Contains(p.logText(), c.log) {
 				t.Errorf("status %d, want %d with %q in the log", status, c.status, c.log)
+			}
+			if asked := p.count("EXTEND_TIMEOUT_USEC=") > 0; asked != c.stop {
+				t.Errorf("the service manager was asked for time: %t", asked)
 			}
 		})
 	}

@@ -126,7 +126,7 @@ func (x *exchange) sayClose() {
 }
 
 // finish is called after the handler. The server flushes what is left after
-// that, and a deadline of an earlier request must not hit it.
+// that, and the deadline of an earlier write must not hit it.
 func (x *exchange) finish() {
 	if !x.wroteHeader {
 		x.sayClose()
@@ -183,8 +183,8 @@ func (x *exchange) expectRead() {
 	}
 }
 
-// readDone lifts the deadline once the body is complete: from then on the
-// server itself reads, to notice a client that goes away. After an error it
+// readDone lifts the deadline that a question for more has set after the body was
+// complete: from then on the server itself reads, to notice a client that goes away. After an error it
 // stays: the server would else wait for the rest of the body before it answers.
 func (x *exchange) readDone() {
 	if !x.readUntil.IsZero() {
