@@ -167,7 +167,7 @@ func localStore(t *setting.Table) {
 	for i := range t.Settings {
 		switch s := &t.Settings[i]; s.Path {
 		case "git_repo.url":
-			s.Default = DefaultRepositories
+			s.Default = defaultRepositories
 		case "git_repo.group":
 			s.Default = "arcs"
 		}

@@ -4,8 +4,8 @@ import (
 	"github.com/fairagro/middleware-api/internal/config/setting"
 )
 
-// DefaultRepositories is where ARCs go when no git store is configured.
-const DefaultRepositories = "file:///var/lib/middleware-api/arcs"
+// defaultRepositories is where ARCs go when no git store is configured.
+const defaultRepositories = "file:///var/lib/middleware-api/arcs"
 
 // Table gives the description of all settings, bound to c, as seen by a
 // process with the given role. The sections that c may do without are

@@ -32,8 +32,8 @@ var redactions = []struct {
 // shortestSecret keeps a secret of one letter from blackening every text.
 const shortestSecret = 4
 
-// Redact takes the given secrets, and whatever looks like one, out of a text.
-func Redact(text string, secrets ...string) string {
+// redact takes the given secrets, and whatever looks like one, out of a text.
+func redact(text string, secrets ...string) string {
 	for _, secret := range secrets {
 		if len(secret) >= shortestSecret {
 			text = strings.ReplaceAll(text, secret, masked)
@@ -54,7 +54,7 @@ func Bundle(w io.Writer, at time.Time, files []BundleFile, secrets ...string) er
 	archive := tar.NewWriter(zip)
 	folder := "middleware-api-" + at.UTC().Format("20060102-150405") + "/"
 	for _, f := range files {
-		data := []byte(Redact(string(f.Data), secrets...))
+		data := []byte(redact(string(f.Data), secrets...))
 		header := &tar.Header{Name: folder + f.Name, Mode: 0o600, Size: int64(len(data)), ModTime: at}
 		if err := archive.WriteHeader(header); err != nil {
 			return fmt.Errorf("write bundle: %w", err)

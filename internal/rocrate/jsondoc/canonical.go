@@ -253,7 +253,7 @@ func (c *canonical) member(i int) member {
 	m := member{start: n.start&offsetMask + 1, end: n.end - 1, value: uint32(i + 1)}
 	if n.start&flagSpecial != 0 {
 		from := len(c.names)
-		c.names = Unescape(c.names, c.text[m.start:m.end])
+		c.names = unescape(c.names, c.text[m.start:m.end])
 		m.start, m.end = uint32(from)|flagSpecial, uint32(len(c.names))
 	}
 	m.prefix = prefix(c.nameOf(&m))

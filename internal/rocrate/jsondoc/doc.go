@@ -180,7 +180,7 @@ func (d *Doc) StringAt(offset int, buf []byte) []byte {
 	}
 	p := parser{s: d.text, keep: 1, nodes: make([]node, 0, 1)}
 	end, _ := p.str(offset)
-	return Unescape(buf, d.text[offset+1:end-1])
+	return unescape(buf, d.text[offset+1:end-1])
 }
 
 // Release gives the index back. Values of the document must not be used any more;

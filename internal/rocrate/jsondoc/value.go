@@ -111,11 +111,11 @@ func (v Value) AppendText(dst []byte) []byte {
 	if v.plain() {
 		return append(dst, raw...)
 	}
-	return Unescape(dst, raw)
+	return unescape(dst, raw)
 }
 
-// Unescape appends the text that the inside of a checked JSON string stands for.
-func Unescape(dst, s []byte) []byte {
+// unescape appends the text that the inside of a checked JSON string stands for.
+func unescape(dst, s []byte) []byte {
 	for i := 0; i < len(s); {
 		if s[i] != '\\' {
 			dst = append(dst, s[i])
@@ -177,7 +177,7 @@ func (v Value) Is(text string) bool {
 		return false
 	}
 	var buf [64]byte
-	return string(Unescape(buf[:0], raw)) == text
+	return string(unescape(buf[:0], raw)) == text
 }
 
 // MayBe says whether a string may begin with one of two characters, which is quicker than looking at all of it.

@@ -16,8 +16,8 @@ import (
 	"github.com/fairagro/middleware-api/internal/rocrate/jsondoc"
 )
 
-// MaxErrors bounds how many errors of one body are reported.
-const MaxErrors = 1000
+// maxErrors bounds how many errors of one body are reported.
+const maxErrors = 1000
 
 // Error is one thing that is wrong. Its fields are in the order of the answer.
 type Error struct {
@@ -90,7 +90,7 @@ func (c *Checker) Err() error {
 }
 
 // Full says whether more errors than are reported have been found.
-func (c *Checker) Full() bool { return len(c.errs) >= MaxErrors }
+func (c *Checker) Full() bool { return len(c.errs) >= maxErrors }
 
 // Add reports an error about input.
 func (c *Checker) Add(kind string, loc Loc, msg string, input jsondoc.Value, ctx string) {
