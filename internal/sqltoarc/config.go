@@ -2,6 +2,7 @@ package sqltoarc
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -197,6 +198,9 @@ type Loaded struct {
 	Result   *setting.Result
 }
 
+// noFile is what to do where there is no configuration.
+const noFile = "write one (sql-to-arc config sample), or name another with --config"
+
 // Load reads a configuration file; a file that was not asked for may be
 // missing. A run that is local brings nothing to the API, and need not know it.
 // The error is a *[setting.Invalid] with all problems at once.
@@ -211,7 +215,11 @@ func Load(path string, mustExist, local bool) (*Loaded, error) {
 	data, err := os.ReadFile(path)
 	missing := errors.Is(err, fs.ErrNotExist)
 	if err != nil && (mustExist || !missing) {
-		return nil, &setting.Invalid{Problems: []setting.Problem{{Source: path, Text: err.Error(), Remedy: "name the file: sql-to-arc --config FILE"}}}
+		remedy := noFile
+		if errors.Is(err, fs.ErrPermission) {
+			remedy = "let the user who runs this read it"
+		}
+		return nil, setting.NewInvalid([]setting.Problem{{Source: path, Text: fmt.Sprintf("cannot be read: %v", errors.Unwrap(err)), Remedy: remedy}})
 	}
 	l.Result, err = l.Table.Read(setting.Input{
 		Name: path, Data: data, Environ: os.Environ(), Secrets: "/run/secrets", Credentials: os.Getenv("CREDENTIALS_DIRECTORY"),
@@ -227,7 +235,7 @@ func Load(path string, mustExist, local bool) (*Loaded, error) {
 	}
 	if missing && len(problems) > 0 {
 		problems = slices.Insert(problems, 0, setting.Problem{
-			Source: path, Text: "there is no such file", Remedy: "write one (sql-to-arc config sample), or name another with --config",
+			Source: path, Text: "there is no such file", Remedy: noFile,
 		})
 	}
 	if len(problems) > 0 {
