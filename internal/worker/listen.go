@@ -162,9 +162,22 @@ func open(ctx context.Context, address string) (net.Listener, error) {
 		return nil, &fault.Error{
 			Code: CodeListen, Owner: fault.OwnerOperator, Cause: err,
 			Text:   "cannot listen on " + address,
-			Remedy: "check the address and the permissions",
+			Remedy: listenRemedy(network, err),
 		}
 	}
+}
+
+// listenRemedy is what an operator can do about an address that cannot be had.
+func listenRemedy(network string, err error) string {
+	switch {
+	case errors.Is(err, syscall.EACCES) && network == "tcp":
+		return "ports below 1024 are for root and systemd: listen elsewhere (setting listen), or let middleware-api.socket have the port"
+	case errors.Is(err, syscall.EACCES):
+		return "let the user of the service write to the folder of the socket, or listen elsewhere (setting listen)"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "name an address of this machine in the setting listen: ip address"
+	}
+	return "check the setting listen"
 }
 
 // removeStale removes a unix socket nobody listens on any more, which a killed
