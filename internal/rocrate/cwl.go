@@ -116,7 +116,9 @@ func hasGluedKey(n *yaml.Node) bool {
 func parseBlock(text string) (arc.CWLType, error) {
 	doc, err := decodeYAML(text)
 	if err != nil {
-		doc, err = decodeYAML(bareValue.ReplaceAllStringFunc(text, quoteValue))
+		if doc, err = decodeYAML(bareValue.ReplaceAllStringFunc(text, quoteValue)); err == nil {
+			unquote(doc)
+		}
 	}
 	if err != nil || hasRefusedValue(doc.Content[0], false) {
 		return arc.CWLType{}, errCWLForm
@@ -141,18 +143,70 @@ func decodeYAML(text string) (*yaml.Node, error) {
 	return &doc, nil
 }
 
-// bareValue finds lines like "doc: see: there" and "- @x", which are not YAML but what the reference library writes and reads.
-var bareValue = regexp.MustCompile("(?m)^( *(?:- )?\\w+: +)([^ '\"|>&*!\\[{#-].*: .*)$|^( *(?:- )?(?:\\w+: +)?)([@`%].*)$")
+// bareValue finds lines like "doc: see: there", "- @x" and "items: [int[], File?]", which are not YAML but what the reference library
+// reads, and writes in part.
+var bareValue = regexp.MustCompile("(?m)^( *(?:- )?\\w+: +)([^ '\"|>&*!\\[{#-].*: .*)$|^((?:---| *(?:- +)*)(?: *\\w+: +)?) *([@`%\\[{].*)$")
 
 func quoteValue(line string) string {
 	parts := bareValue.FindStringSubmatch(line)
 	key := parts[1] + parts[3]
 	value, comment, _ := strings.Cut(parts[2]+parts[4], " #")
+	if strings.HasPrefix(value, "[") || strings.HasPrefix(value, "{") {
+		if n, err := parseLooseFlow(value); err == nil && comment == "" {
+			return key + " " + strictFlow(n)
+		}
+		return line
+	}
 	if comment != "" {
 		comment = " #" + comment
 	}
-	return key + "'" + strings.ReplaceAll(arc.TrimSpace(value), "'", "''") + "'" + comment
+	return key + quoteBare(arc.TrimSpace(value)) + comment
 }
+
+// bareTag marks scalars that get quotes only for being parsed.
+const bareTag = "!bare"
+
+func quoteBare(text string) string { return bareTag + " '" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+// unquote takes quotes away that scalars got only for being parsed.
+func unquote(n *yaml.Node) {
+	if n.Tag == bareTag {
+		n.Tag, n.Style = "", 0
+	}
+	for _, child := range n.Content {
+		unquote(child)
+	}
+}
+
+// strictFlow writes a node as YAML on one line.
+func strictFlow(n *yaml.Node) string {
+	parts := make([]string, len(n.Content))
+	for i, child := range n.Content {
+		parts[i] = strictFlow(child)
+	}
+	switch n.Kind {
+	case yaml.SequenceNode:
+		return "[" + strings.Join(parts, ", ") + "]"
+	case yaml.MappingNode:
+		pairs := make([]string, 0, len(parts)/2)
+		for pair := range slices.Chunk(parts, 2) {
+			pairs = append(pairs, strings.Join(pair, ": "))
+		}
+		return "{" + strings.Join(pairs, ", ") + "}"
+	}
+	switch {
+	case n.Style == yaml.DoubleQuotedStyle:
+		return `"` + n.Value + `"`
+	case n.Style == yaml.SingleQuotedStyle:
+		return "'" + n.Value + "'"
+	case wordForm.MatchString(n.Value):
+		return n.Value
+	}
+	return quoteBare(n.Value)
+}
+
+// wordForm is that of scalars that need no quotes anywhere.
+var wordForm = regexp.MustCompile(`^\w[\w.-]*$`)
 
 // hasRefusedValue says whether a field has a value that is YAML, but nothing that the reference library reads: none at all within
 // braces, and one below a line with a comment, unless it is a field of the outermost mapping.
@@ -268,10 +322,13 @@ func decodeCWLMapping(n *yaml.Node, depth int) (arc.CWLType, error) {
 		}
 		of, err := decodeCWLType(items, depth+1)
 		return withNotes(arc.CWLType{Kind: arc.CWLArray, Items: &of}, n, err, "type", "items")
-	case "File", "Directory":
-		t := arc.CWLType{Kind: arc.CWLTypeKind(kind.Value)}
-		notes, err := decodeCWLObject(n, t.Kind)
-		t.Notes = notes
+	case "File", "Directory", "File?", "Directory?":
+		name, isOptional := strings.CutSuffix(kind.Value, "?")
+		notes, err := decodeCWLObject(n, arc.CWLTypeKind(name))
+		t := arc.CWLType{Kind: arc.CWLTypeKind(name), Notes: notes}
+		if isOptional {
+			t = arc.CWLType{Kind: arc.CWLUnion, Members: []arc.CWLType{{Kind: arc.CWLNull}, t}}
+		}
 		return t, err
 	default:
 		return namedCWLType(kind.Value)

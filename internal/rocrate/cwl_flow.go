@@ -93,7 +93,10 @@ func (p *looseFlow) scalar(end string) (*yaml.Node, error) {
 		if !closed {
 			return nil, errCWLForm
 		}
-		n.Value, p.rest = text, rest
+		n.Value, p.rest, n.Style = text, rest, yaml.SingleQuotedStyle
+		if quote == '"' {
+			n.Style = yaml.DoubleQuotedStyle
+		}
 		return n, nil
 	}
 	i := strings.IndexAny(p.rest, end)

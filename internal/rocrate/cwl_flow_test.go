@@ -86,6 +86,9 @@ func TestTypesInBlockStyle(t *testing.T) {
 		"type: record\nfields:\n  - name: a\n    # c\n    type: int\n  - name: b\n    type: string": record,
 		"type: record\nfields:\n  a: int\n  none:\n  b: string":                                     record,
 		"type: record\nfields:\n  # c\n  - name: a\n    type: int":                                  {Kind: arc.CWLRecord}, "type: record\nfields: [a] # c": {Kind: arc.CWLRecord},
+		"type: array\nitems: [int?, File]":                 {Kind: arc.CWLArray, Items: &arc.CWLType{Kind: arc.CWLUnion, Members: []arc.CWLType{*optional(intType), name(arc.CWLFile)}}},
+		"- [int[], \"null\"]\n- string":                    {Kind: arc.CWLUnion, Members: []arc.CWLType{{Kind: arc.CWLUnion, Members: []arc.CWLType{intType, {Kind: arc.CWLUnion}, name(arc.CWLNull)}}, text}},
+		"--- [int?, 'string']":                             {Kind: arc.CWLUnion, Members: []arc.CWLType{*optional(intType), text}},
 		"type: record\nfields: [{name: a, type: unknown}]": {Kind: arc.CWLRecord}, "{type: record, fields: a}": {Kind: arc.CWLRecord},
 		"%YAML 1.2\n---\nint": &intType, "%YAML 9\nint": &intType, "%TAG ! x:\n\n--- [int, string]": union, "%YAML 1.2\n{type: array, items: int}": array,
 		"\n %FOO\n- int\n- string": union, "%int": nil, "---\n%YAML 1.2\n---\nint": nil,
@@ -110,6 +113,11 @@ func TestTypesInBlockStyle(t *testing.T) {
 			}
 		}
 	}
+}
+
+// optional gives the union of null and a type.
+func optional(t arc.CWLType) *arc.CWLType {
+	return &arc.CWLType{Kind: arc.CWLUnion, Members: []arc.CWLType{{Kind: arc.CWLNull}, t}}
 }
 
 // What a type says besides is kept: texts in a fixed order, then the rest in its own.
@@ -176,6 +184,11 @@ func TestFieldsOfFiles(t *testing.T) {
 			{Key: "listing", Value: list(arc.CWLValue{Fields: []arc.CWLNote{{Key: "path", Value: written("'it''s'")}}, Written: true}, list(written("007")))},
 			note("size", "x"),
 		},
+		"type: File\nsecondaryFiles: [.bai?, \"a\\tb\", 'c?', -5, d]\nz: [-05, e?]": {
+			{Key: "secondaryFiles", Value: list(written(".bai?"), written(`"a\tb"`), written("'c?'"), written("-5"), written("d"))},
+			{Key: "z", Value: arc.CWLValue{List: []arc.CWLValue{{Text: "-5"}, {Text: "e?"}}}},
+		},
+		"{type: File?, size: x}": nil, "type: Directory?\nlocation: [l]": nil,
 		"type: File\nsize: ' 1_0 '\nchecksum:":  {note("size", "10")},
 		"type: File\nsize: 0xffffffffffffffff":  {note("size", "-1")},
 		"type: File\nsize: 9223372036854775808": nil, "type: File\nsize: 1e3": nil, "type: File\nsize: [1]": nil,
