@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/ingest"
 	"github.com/fairagro/middleware-api/internal/store"
 )
@@ -217,6 +218,38 @@ func TestNegotiate(t *testing.T) {
 	} {
 		if got := negotiate(header, "application/json", "text/csv", "text/html"); got != want {
 			t.Errorf("%q: got %q, want %q", header, got, want)
+		}
+	}
+}
+
+// A refusal whose reason says when trying again makes sense says so to the client, never
+// less, and spread: a full disk is not empty a moment later.
+func TestRetryAfterIsThatOfTheReason(t *testing.T) {
+	t.Parallel()
+	failing := route{http.MethodGet, "/test/{code}", 0, func(_ *API, x *exchange) error {
+		f := fault.New(fault.StoreFull, nil)
+		if x.param("code") == "part" {
+			f.RetryAfter = 1500 * time.Millisecond
+		}
+		return f
+	}}
+	a := newLifeAPI(t, Options{RetryAfter: 3 * time.Second, Log: slog.New(slog.DiscardHandler)}, failing)
+	full := int(fault.New(fault.StoreFull, nil).RetryAfter / time.Second)
+	if full < 10 {
+		t.Fatalf("a full disk is to be tried again after %d s", full)
+	}
+	for path, least := range map[string]int{"/test/full": full, "/test/part": 2} {
+		seen := map[int]bool{}
+		for range 60 {
+			w := call(a, "GET", path, "")
+			n, err := strconv.Atoi(w.Header().Get("Retry-After"))
+			if w.Code != 503 || err != nil || n < least || n > least+2 {
+				t.Fatalf("%s: got %d, Retry-After %q, want %d to %d", path, w.Code, w.Header().Get("Retry-After"), least, least+2)
+			}
+			seen[n] = true
+		}
+		if len(seen) < 2 {
+			t.Errorf("%s: Retry-After is not spread: %v", path, seen)
 		}
 	}
 }
