@@ -49,6 +49,7 @@ type runner struct {
 	cores  chan struct{}
 
 	found, uploaded, unchanged, failed, built, warnings, studies, assays atomic.Int64
+	hushed, hushedWarnings                                               atomic.Int64 // see settle
 
 	mu        sync.Mutex
 	failedIDs []string
@@ -62,6 +63,7 @@ type piece struct {
 	record   state.Record    // what is to be remembered; its hash is that of the ARC, when known
 	hashed   bool
 	recalled bool   // the record is that of an earlier run
+	hushed   bool   // the ARC was not built in this run, so nothing was said about it
 	document []byte // the crate, when built
 }
 
@@ -173,6 +175,7 @@ func (r *runner) convert(ctx context.Context) error {
 		err = &fault.Error{Code: CodeInterrupted, Owner: fault.OwnerNobody, Cause: context.Cause(ctx), Text: "the run was interrupted"}
 	}
 	stop()
+	r.recallWarnings()
 	return r.end(ctx, err)
 }
 
@@ -360,12 +363,12 @@ func (r *runner) free() { <-r.cores }
 // build makes the crate of a dataset and lets go of its rows.
 func (r *runner) build(p *piece) bool {
 	result := r.mapper.Map(p.dataset)
-	p.dataset = nil
+	p.dataset, p.hushed, p.record.Warnings = nil, false, 0
 	for _, f := range result.Findings {
-		r.finding(f)
+		r.tell(p, f)
 	}
 	if result.Dropped > 0 {
-		r.finding(source.Finding{Severity: source.Note, Key: p.key, Text: fmt.Sprintf("%d more findings about this dataset are not listed", result.Dropped)})
+		r.tell(p, source.Finding{Severity: source.Note, Key: p.key, Text: fmt.Sprintf("%d more findings about this dataset are not listed", result.Dropped)})
 	}
 	if result.ARC == nil {
 		r.fail(p.key)
@@ -390,7 +393,7 @@ func (r *runner) encode(p *piece, result mapping.Result) bool {
 	}
 	r.built.Add(1)
 	if !r.o.Folders {
-		r.foretell(p.key, result.ARC)
+		r.foretell(p, result.ARC)
 	}
 	return true
 }
@@ -400,15 +403,15 @@ const maxProblems = 10
 
 // foretell tells what will keep an ARC out of git once it is stored, which the
 // sender would learn of only by asking the service later.
-func (r *runner) foretell(key string, inv *arc.Investigation) {
+func (r *runner) foretell(p *piece, inv *arc.Investigation) {
 	_, err := scaffold.Files(inv)
 	problems, _ := errors.AsType[scaffold.Problems](err)
 	for i, problem := range problems {
 		if i == maxProblems {
-			r.finding(source.Finding{Severity: source.Warning, Key: key, Text: fmt.Sprintf("%d more such reasons are not listed", len(problems)-i)})
+			r.tell(p, source.Finding{Severity: source.Warning, Key: p.key, Text: fmt.Sprintf("%d more such reasons are not listed", len(problems)-i)})
 			return
 		}
-		r.finding(source.Finding{Severity: source.Warning, Key: key, Text: "the ARC cannot arrive in git: " + problem.Text, Remedy: problem.Remedy})
+		r.tell(p, source.Finding{Severity: source.Warning, Key: p.key, Text: "the ARC cannot arrive in git: " + problem.Text, Remedy: problem.Remedy})
 	}
 }
 
@@ -426,6 +429,38 @@ func (r *runner) fail(key string) {
 func (r *runner) refuse(key, text, remedy string) {
 	r.finding(source.Finding{Severity: source.Error, Key: key, Text: text, Remedy: remedy})
 	r.fail(key)
+}
+
+// tell reports what the building of a dataset has found.
+func (r *runner) tell(p *piece, f source.Finding) {
+	if f.Severity == source.Warning {
+		p.record.Warnings++
+	}
+	r.finding(f)
+}
+
+// settle counts a dataset as unchanged. What was found when its ARC was built is not found again.
+func (r *runner) settle(p *piece) {
+	r.unchanged.Add(1)
+	if p.hushed && p.record.Warnings > 0 {
+		r.hushed.Add(1)
+		r.hushedWarnings.Add(int64(p.record.Warnings))
+	}
+}
+
+// recallWarnings says that there are warnings that this run has not given.
+func (r *runner) recallWarnings() {
+	if n := r.hushed.Load(); n > 0 {
+		r.note(fmt.Sprintf("%s that %s had %s when last built; sql-to-arc run --dry-run gives them again",
+			source.Counted(n, "dataset", "datasets"), verb(n), source.Counted(r.hushedWarnings.Load(), "warning", "warnings")))
+	}
+}
+
+func verb(n int64) string {
+	if n == 1 {
+		return "has not changed"
+	}
+	return "have not changed"
 }
 
 func (r *runner) finding(f source.Finding) {

@@ -2,9 +2,11 @@ package sqltoarc_test
 
 import (
 	"cmp"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -260,5 +262,42 @@ func secondRun(b *testing.B, n int, connection string) {
 		b.Logf("second: %v", second)
 		b.ReportMetric(first.took.Seconds()/second.took.Seconds(), "ratio")
 		b.ReportMetric((first.own+first.database).Seconds()/(second.own+second.database).Seconds(), "cpu-ratio")
+	}
+}
+
+// A run that does not build what is unchanged says that there were warnings about it, until they are mended.
+func TestWarningsOfUnchangedDatasetsAreNotForgotten(t *testing.T) {
+	t.Parallel()
+	shape := datagen.Shape{Investigations: 6, Studies: 1, Assays: 1, Cells: 4}
+	connection := loaded(t, postgres(t), shape, func(n int, d *source.Dataset) {
+		if n == 2 {
+			d.Publications = append(d.Publications, slices.Clone(d.Publications[0]))
+			d.Publications[1][source.PublicationTargetType].Text = "nothing"
+		}
+	})
+	o := options(connection, newService(t).url)
+	o.StateDir = t.TempDir()
+	var notes []string
+	o.Report = func(e sqltoarc.Event) {
+		if e.Kind == sqltoarc.EventNote {
+			notes = append(notes, e.Text)
+		}
+	}
+	first := run(t, o)
+	if first.Counts.Warnings == 0 || len(notes) > 0 {
+		t.Fatalf("first run: %+v, %q", first.Counts, notes)
+	}
+	for range 2 {
+		notes = nil
+		want := fmt.Sprintf("1 dataset that has not changed had %s when last built; sql-to-arc run --dry-run gives them again",
+			source.Counted(first.Counts.Warnings, "warning", "warnings"))
+		if second := run(t, o); second.Counts.Warnings != 0 || len(notes) != 1 || notes[0] != want {
+			t.Errorf("second run: %+v, %q, want %q", second.Counts, notes, want)
+		}
+	}
+	exec(t, connection, `DELETE FROM t_vpublication WHERE target_type = 'nothing'`)
+	notes = nil
+	if third := run(t, o); third.Counts.Built != 1 || len(notes) > 0 {
+		t.Errorf("once mended: %+v, %q", third.Counts, notes)
 	}
 }

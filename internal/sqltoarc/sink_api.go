@@ -174,13 +174,16 @@ func (s *apiSink) recall(p *piece) (done bool, err error) {
 		Studies: uint32(p.dataset.StudyCount), Assays: uint32(p.dataset.AssayCount), //nolint:gosec // bounded by the memory of a dataset
 	}
 	same := ok && record.Fingerprint == p.record.Fingerprint
+	if same {
+		p.hushed, p.record.Warnings = true, record.Warnings
+	}
 	if ok && s.harvest != "" && record.Run == s.state.Run() {
 		if !same {
 			s.r.refuse(p.key, "this harvest has brought the dataset already, with other content",
 				"make identifiers unique; if the data has changed since the run was interrupted, run again")
 			return true, nil
 		}
-		s.r.unchanged.Add(1)
+		s.r.settle(p)
 		return true, nil
 	}
 	if same && s.harvest != "" {
@@ -269,7 +272,7 @@ func (s *apiSink) handshake(ctx context.Context, pieces []*piece) ([]*piece, err
 			needed = append(needed, p)
 			continue
 		}
-		s.r.unchanged.Add(1)
+		s.r.settle(p)
 		// What is on record for an earlier run stays so: a resumed run asks again.
 		if p.recalled {
 			continue

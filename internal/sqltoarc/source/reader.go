@@ -29,7 +29,8 @@ type ReadOptions struct {
 
 // Earlier is what a dataset was when it was read before.
 type Earlier struct {
-	Fingerprint, Marker    [32]byte
+	Fingerprint            [32]byte
+	Marker                 [16]byte
 	StudyCount, AssayCount int
 }
 
@@ -284,7 +285,7 @@ func (r *Reader) look(ctx context.Context, s session, batch []*Dataset) ([]*Data
 		switch {
 		case !ok:
 			wanted = append(wanted, d)
-		case d.Marker != [32]byte{} && d.Marker == earlier.Marker && !r.options.Thorough:
+		case d.Marker != [16]byte{} && d.Marker == earlier.Marker && !r.options.Thorough:
 			d.Unchanged, d.Fingerprint = true, earlier.Fingerprint
 			d.StudyCount, d.AssayCount = earlier.StudyCount, earlier.AssayCount
 		default:

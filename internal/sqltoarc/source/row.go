@@ -43,7 +43,7 @@ type Dataset struct {
 	// Marker is over the investigation's own row with its change_marker; zero if
 	// that is NULL. Datasets with the marker that was known already are Unchanged
 	// without a look at their rows.
-	Marker [32]byte
+	Marker [16]byte
 	// StudyCount and AssayCount are the numbers of rows, whether they are here
 	// or not.
 	StudyCount, AssayCount int
@@ -78,7 +78,8 @@ func (d *Dataset) forget() {
 // mark makes the marker, if the investigation has one.
 func (d *Dataset) mark() {
 	if d.Investigation[InvestigationMarker].Valid {
-		d.Marker = sha256.Sum256(encode(nil, d.Investigation.raw()))
+		sum := sha256.Sum256(encode(nil, d.Investigation.raw()))
+		d.Marker = [16]byte(sum[:])
 	}
 }
 

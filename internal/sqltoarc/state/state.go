@@ -30,17 +30,18 @@ var ErrBusy = errors.New("another run is using the state file")
 // Record is what is remembered of a dataset.
 type Record struct {
 	Fingerprint [32]byte // of the rows in the database
-	Marker      [32]byte // that the database gave with them; zero: none
+	Marker      [16]byte // that the database gave with them; zero: none
 	Hash        [32]byte // content hash of the ARC they became
 	Run         uint32   // in which its ARC was last acknowledged; 0: never
 	Studies     uint32   // how many rows of them there were
 	Assays      uint32
+	Warnings    uint32 // that building the ARC gave
 }
 
 // Layout of the file: a header of one page, then the slots.
 const (
 	headerSize = 4096
-	slotSize   = 128 // key, fingerprint, marker, hash, then four numbers
+	slotSize   = 128 // key, fingerprint, marker, hash, then five numbers, the rest unused
 	magic      = "sql-to-arc state 2\n"
 	minSlots   = 1 << 12
 )
@@ -229,11 +230,12 @@ func (f *File) Run() uint32 { return f.header.run }
 const (
 	atFingerprint = 16
 	atMarker      = atFingerprint + 32
-	atHash        = atMarker + 32
+	atHash        = atMarker + 16
 	atRun         = atHash + 32
 	atStudies     = atRun + 4
 	atAssays      = atStudies + 4
-	atChecksum    = atAssays + 4
+	atWarnings    = atAssays + 4
+	atChecksum    = atWarnings + 4
 )
 
 type key [16]byte
@@ -266,9 +268,9 @@ func (f *File) Get(identifier string) (Record, bool, error) {
 		return Record{}, false, err
 	}
 	return Record{
-		Fingerprint: [32]byte(slot[atFingerprint:]), Marker: [32]byte(slot[atMarker:]), Hash: [32]byte(slot[atHash:]),
+		Fingerprint: [32]byte(slot[atFingerprint:]), Marker: [16]byte(slot[atMarker:]), Hash: [32]byte(slot[atHash:]),
 		Run: binary.LittleEndian.Uint32(slot[atRun:]), Studies: binary.LittleEndian.Uint32(slot[atStudies:]),
-		Assays: binary.LittleEndian.Uint32(slot[atAssays:]),
+		Assays: binary.LittleEndian.Uint32(slot[atAssays:]), Warnings: binary.LittleEndian.Uint32(slot[atWarnings:]),
 	}, true, nil
 }
 
@@ -317,6 +319,7 @@ func (f *File) Put(identifier string, r Record) error {
 	binary.LittleEndian.PutUint32(slot[atRun:], r.Run)
 	binary.LittleEndian.PutUint32(slot[atStudies:], r.Studies)
 	binary.LittleEndian.PutUint32(slot[atAssays:], r.Assays)
+	binary.LittleEndian.PutUint32(slot[atWarnings:], r.Warnings)
 	binary.LittleEndian.PutUint32(slot[atChecksum:], checksum(slot))
 	lock := &f.locks[k[15]%64]
 	lock.Lock()

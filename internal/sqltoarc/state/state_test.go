@@ -42,8 +42,8 @@ func TestTableIsAMap(t *testing.T) {
 				f = open(t, path, 1)
 			}
 			r := state.Record{
-				Run: rapid.Uint32().Draw(rt, "run"), Studies: rapid.Uint32().Draw(rt, "studies"), Assays: rapid.Uint32().Draw(rt, "assays"),
-				Fingerprint: sha256.Sum256([]byte(id)), Marker: sha256.Sum256([]byte(id + "m")), Hash: sha256.Sum256([]byte(id + "h")),
+				Run: rapid.Uint32().Draw(rt, "run"), Studies: rapid.Uint32().Draw(rt, "studies"), Assays: rapid.Uint32().Draw(rt, "assays"), Warnings: rapid.Uint32().Draw(rt, "warnings"),
+				Fingerprint: sha256.Sum256([]byte(id)), Marker: [16]byte{1, byte(len(id))}, Hash: sha256.Sum256([]byte(id + "h")),
 			}
 			if err := f.Put(id, r); err != nil {
 				rt.Fatal(err)
