@@ -81,7 +81,7 @@ func TestMetadata(t *testing.T) {
 	}
 	d.Publications = []source.Row{publication("investigation", ""), publication("study", "S")}
 	person := func(target string, roles ...arc.OntologyTerm) arc.Person {
-		return arc.Person{LastName: "L" + target, FirstName: "F", Roles: roles}
+		return arc.Person{LastName: "L" + target, FirstName: " F ", Roles: roles}
 	}
 	article := func(target string) arc.Publication {
 		return arc.Publication{Title: "P" + target, DOI: "10.1/x", PubMedID: "1", AuthorList: "a, b", Status: arc.NewTerm("published", "EFO:1")}

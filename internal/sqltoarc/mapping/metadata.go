@@ -231,7 +231,7 @@ func (b *builder) contact(row source.Row) {
 		return
 	}
 	p := arc.Person{
-		FirstName: strings.TrimSpace(row.Text(source.ContactFirstName)), LastName: row.Text(source.ContactLastName),
+		FirstName: row.Text(source.ContactFirstName), LastName: row.Text(source.ContactLastName),
 		MidInitials: row.Text(source.ContactMidInitials), Email: row.Text(source.ContactEmail),
 		Phone: row.Text(source.ContactPhone), Fax: row.Text(source.ContactFax),
 		Address: row.Text(source.ContactAddress), Affiliation: row.Text(source.ContactAffiliation),
