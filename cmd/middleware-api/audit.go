@@ -53,7 +53,9 @@ differences that were not repaired.`,
 		defer to.Close()
 		tell := differences{out: cmd.OutOrStdout(), asJSON: *asJSON}
 		sum, err := gitsync.Audit(cmd.Context(), st, to, gitsync.AuditOptions{RDI: *rdi, Repair: *repair, Actor: actor()}, tell.found)
-		tell.sum(&sum)
+		if err == nil || sum.Checked > 0 { // what was found until then counts
+			tell.sum(&sum)
+		}
 		if err != nil {
 			return err
 		}
