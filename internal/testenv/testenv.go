@@ -21,14 +21,17 @@ func Skip(tb testing.TB, reason string) {
 	tb.Skip(reason)
 }
 
-// Program gives the path of an installed program, or skips the test.
+// Program gives the path of an installed program, or skips the test. Servers are
+// in folders that only root has in PATH.
 func Program(tb testing.TB, name, debianPackage string) string {
 	tb.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		Skip(tb, name+" is missing: apt-get install "+debianPackage)
+	for _, candidate := range []string{name, "/usr/local/sbin/" + name, "/usr/sbin/" + name, "/sbin/" + name} {
+		if path, err := exec.LookPath(candidate); err == nil {
+			return path
+		}
 	}
-	return path
+	Skip(tb, name+" is missing: apt-get install "+debianPackage)
+	return ""
 }
 
 // Root skips the test unless it runs as root.
