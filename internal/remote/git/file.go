@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"golang.org/x/sys/unix"
 
 	"github.com/fairagro/middleware-api/internal/failpoint"
 	"github.com/fairagro/middleware-api/internal/fault"
@@ -53,6 +54,26 @@ func (d *fileDialer) open(ctx context.Context, service, repo string) (session, e
 	}
 	defer func() { _ = alive.Close() }() // git has a copy of its own
 	return startService(ctx, service, dir, alive)
+}
+
+// usable tells what keeps repositories of the group from being made. The service
+// makes the folders that are missing.
+func (d *fileDialer) usable(group string) error {
+	if _, err := exec.LookPath("git"); err != nil {
+		return fileFailure(err, "")
+	}
+	dir := filepath.Join(d.root, filepath.FromSlash(group))
+	for {
+		err := unix.Access(dir, unix.W_OK|unix.X_OK)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			return fmt.Errorf("the user with number %d cannot make repositories in %s: %w; chown it to the user of the synchroniser, "+
+				"or look at it as that user or as root", os.Geteuid(), dir, err)
+		}
+		dir = filepath.Dir(dir)
+	}
 }
 
 // lockAge is the age from which a lock of git may be one that was left behind. Git

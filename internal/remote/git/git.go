@@ -200,8 +200,13 @@ func (r *Remote) head(ctx context.Context, repo string) (plumbing.Hash, error) {
 }
 
 // Check reads the references of a repository that cannot exist: every answer but
-// a refusal of the token or of the connection is a sound server.
+// a refusal of the token or of the connection is a sound server. A folder of
+// repositories answers nothing: there git has to be installed, and this user has
+// to have the right to make repositories.
 func (r *Remote) Check(ctx context.Context) error {
+	if d, ok := r.dial.(*fileDialer); ok {
+		return d.usable(r.opt.Group)
+	}
 	_, err := r.HeadAt(ctx, r.Repo(strings.Repeat("0", 64)))
 	if f := remote.FailureOf(err); f != nil && f.Class != fault.Refused {
 		return err
