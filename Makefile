@@ -4,8 +4,11 @@ SHELL := /bin/bash
 
 VERSION ?= $(shell cat VERSION)
 BIN := .bin
-GO_FILES := $(shell git ls-files '*.go' '*.sql' go.mod go.sum 2>/dev/null)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+
+# Nothing of git goes into the programs: their version is that of the file VERSION,
+# and in a clone that another user owns, as in a container, go would refuse to build.
+export GOFLAGS := $(strip $(shell go env GOFLAGS 2>/dev/null) -buildvcs=false)
 
 # Benchmarks: rounds, scenarios (empty: all), sizes of the databases.
 BENCH_COUNT ?= 5
