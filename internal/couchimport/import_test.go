@@ -218,7 +218,7 @@ func TestBadLinesAreReportedAndPassedOver(t *testing.T) {
 	sum, problems := load(t, st, export, couchimport.Options{Workers: 1})
 	want := map[int]string{
 		2: "cut off", 3: "has the id " + idOf("A2").String(), 4: "no crate that would be accepted", 5: "not_found",
-		6: `status "DONE" is unknown`, 7: "no document of the old service", 8: "is not that of the content", 9: `"yesterday" is no time`, 10: "The database cannot hold this value.",
+		6: `status "DONE" is unknown`, 7: "no document of the old service", 8: "is not that of the content", 9: `"yesterday" is no time`, 10: "The database cannot hold this value: ",
 	}
 	for _, p := range problems {
 		if p.Line == 10 && p.Imported {
