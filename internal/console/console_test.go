@@ -548,7 +548,7 @@ func TestTextBrowser(t *testing.T) {
 	w3m := testenv.Program(t, "w3m", "w3m")
 	d := newDesk(t, operator)
 	d.trouble()
-	out, err := exec.CommandContext(t.Context(), w3m, "-dump", "-cols", "100", "-o", "auto_uncompress=0", d.server.URL+"/console").Output()
+	out, err := exec.CommandContext(t.Context(), w3m, "-dump", "-cols", "100", "-O", "UTF-8", "-o", "auto_uncompress=0", d.server.URL+"/console").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
