@@ -335,7 +335,6 @@ const (
 // kept in that folder, and built only if they are not there.
 func packages(tb testing.TB) debs {
 	tb.Helper()
-	testenv.Root(tb)
 	testenv.Program(tb, "nfpm", "none: go install github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2")
 	testenv.Program(tb, "dpkg-deb", "dpkg")
 	built.once.Do(func() {
