@@ -112,6 +112,11 @@ func TestRefusalsAreCounted(t *testing.T) {
 	if _, err := w.SubmitInHarvest(t.Context(), by, h, crate(t, "A", "y"), ingest.WithoutLog); fault.CodeOf(err) != fault.HarvestConflict {
 		t.Fatalf("got %v, want a conflict", err)
 	}
+	rejected := crate(t, "B", "x")
+	rejected.Name = "\x00"
+	if _, err := w.SubmitInHarvest(t.Context(), by, h, rejected, ingest.WithoutLog); fault.CodeOf(err) != fault.StoreRejected {
+		t.Fatalf("got %v, want it rejected by the database", err)
+	}
 	w.NoteRefusal(t.Context(), by, h, "", "no root data entity")
 	w.NoteRefusal(t.Context(), client("other"), h, "", "not counted")
 	var texts []string
@@ -123,13 +128,14 @@ func TestRefusalsAreCounted(t *testing.T) {
 	}
 	want := []string{
 		"harvest_conflict A ARC 'A' was already submitted in harvest '" + ingest.HarvestID(h) + "' with different content.",
+		"store_rejected B " + fault.New(fault.StoreRejected, nil).Text,
 		"arc_invalid  no root data entity",
 	}
 	if diff := cmp.Diff(want, texts); diff != "" {
 		t.Error(diff)
 	}
 	ended := must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Completed, ingest.Missing{}))
-	if ended.Statistics != (store.Statistics{New: 1, Errors: 2}) {
+	if ended.Statistics != (store.Statistics{New: 1, Errors: 3}) {
 		t.Errorf("counts: got %+v", ended.Statistics)
 	}
 	for m, err := range w.Members(t.Context(), h) {
