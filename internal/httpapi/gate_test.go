@@ -73,6 +73,17 @@ func TestGateFairShare(t *testing.T) {
 	if got := len(enterAll(g, "busy", 4)); got != 2 {
 		t.Fatalf("got %d in when nobody else wants a place, want the 2 free ones", got)
 	}
+	if g.enter("gone") != nil {
+		t.Fatal("a fifth request got in")
+	}
+	busy[2]()
+	if g.enter("busy") != nil {
+		t.Fatal("the busy client took the place that the refused one may come back for")
+	}
+	*now = now.Add(time.Minute)
+	if g.enter("busy") == nil {
+		t.Fatal("a place is kept for a client that did not come back")
+	}
 }
 
 // Whatever clients do: never more than the limit inside, and a client below its
