@@ -100,6 +100,45 @@ func TestAdmission(t *testing.T) {
 	}
 }
 
+// slowBody comes when its request has given its place away, and not alone.
+type slowBody struct {
+	gate   *gate
+	others int
+}
+
+func insideOf(g *gate) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.inside
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	for insideOf(b.gate) > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	for range b.others {
+		b.gate.comeBack("others")
+	}
+	return copy(p, "{}"), io.EOF
+}
+
+// A request that has waited for its client is worked on beside as many as there are
+// places, and refused if there are more.
+func TestACrowdOfSlowClientsIsRefused(t *testing.T) {
+	t.Parallel()
+	for others, want := range map[int]int{1: 422, 2: 503} {
+		a := newLifeAPI(t, Options{MaxConcurrent: 1})
+		r := httptest.NewRequest(http.MethodPost, "/v3/arcs", &slowBody{a.gate, others})
+		r.Header.Set("Content-Type", mediaJSON)
+		r.ContentLength = -1
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("beside %d others: got %d %s, want %d", others, w.Code, w.Body, want)
+		}
+	}
+}
+
 // unread fails the test when somebody reads it.
 type unread struct{ tb testing.TB }
 
