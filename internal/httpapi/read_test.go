@@ -183,6 +183,29 @@ func TestPreferWait(t *testing.T) {
 	}
 }
 
+// A wait for git ends early enough that the answer is still in time, and at once when
+// the worker drains.
+func TestPreferredWaitsEnd(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	hasty := newServer(t, service, func(o *httpapi.Options) { o.Timeout = 2 * time.Second })
+	if got := hasty.post(t, "/v3/arcs", upload("edal", crate("A", "1"))); got.status != 200 {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	if got := hasty.post(t, "/v3/arcs/"+arcID("A")+"/sync", "", "Prefer", "wait=3600"); got.status != 202 {
+		t.Errorf("a wait longer than answers may take: got %d %s", got.status, got.body)
+	}
+
+	patient := newServer(t, service, func(o *httpapi.Options) { o.Timeout = 2 * time.Hour })
+	done := make(chan answer)
+	go func() { done <- patient.post(t, "/v3/arcs/"+arcID("A")+"/sync", "", "Prefer", "wait=3600") }()
+	eventually(t, "a wait", func() bool { return patient.api.InFlight() == 1 })
+	patient.api.Drain()
+	if got := <-done; got.status != 202 {
+		t.Errorf("while draining: got %d %s", got.status, got.body)
+	}
+}
+
 // The diff tells what a harvester has to send; the unchanged ones count as seen.
 func TestDiff(t *testing.T) {
 	t.Parallel()
