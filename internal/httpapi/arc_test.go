@@ -130,14 +130,16 @@ func TestTasks(t *testing.T) {
 	wantAnswer(t, got, 200, `{"task_id":"<uuid>","status":"SUCCESS","result":{"client_id":null,"message":"Stored in CouchDB successfully","rdi":"edal",`+
 		`"arcs":[{"id":"`+id+`","status":"created","timestamp":"<timeZ>"}],"task_id":null,"status":null},"error":null}`)
 
-	v2 := s.post(t, "/v2/arcs", upload("edal", crate("A", "1")))
-	task = member(t, v2.body, "task_id")
-	v2.body = masked(v2.body)
-	wantAnswer(t, v2, 202, `{"client_id":null,"message":"","task_id":"<uuid>","status":"SUCCESS"}`)
-	got = s.get(t, "/v2/tasks/"+task)
-	got.body = masked(got.body)
-	wantAnswer(t, got, 200, `{"client_id":null,"message":"","status":"SUCCESS","result":{"client_id":null,"message":"Stored in CouchDB successfully","rdi":"edal",`+
-		`"arc":{"id":"`+id+`","status":"updated","timestamp":"<timeZ>"}}}`)
+	for _, title := range []string{"1", "2"} { // unchanged and changed are the same to clients
+		v2 := s.post(t, "/v2/arcs", upload("edal", crate("A", title)))
+		task := member(t, v2.body, "task_id")
+		v2.body = masked(v2.body)
+		wantAnswer(t, v2, 202, `{"client_id":null,"message":"","task_id":"<uuid>","status":"SUCCESS"}`)
+		got := s.get(t, "/v2/tasks/"+task)
+		got.body = masked(got.body)
+		wantAnswer(t, got, 200, `{"client_id":null,"message":"","status":"SUCCESS","result":{"client_id":null,"message":"Stored in CouchDB successfully","rdi":"edal",`+
+			`"arc":{"id":"`+id+`","status":"updated","timestamp":"<timeZ>"}}}`)
+	}
 
 	for _, unknown := range []string{"0c8e5f64-6f0f-4a7e-a7b2-0f6f0f2b9a10", "anything"} {
 		wantAnswer(t, s.get(t, "/v1/tasks/"+unknown), 200, `{"task_id":"`+unknown+`","status":"PENDING","result":null,"error":null}`)
