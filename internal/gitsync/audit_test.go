@@ -165,6 +165,9 @@ func TestResync(t *testing.T) {
 		r.awaitState(t, a, "synced")
 		r.awaitState(t, b, "synced")
 	}
+	if w.count() != 7 || w.forced != 5 {
+		t.Errorf("%d of %d pushes believe no record, want those 5 of 7 that were asked for", w.forced, w.count())
+	}
 	for _, id := range []store.ID{a, b} {
 		if n := r.git(t, id, "rev-list", "--count", "main"); n != "1" {
 			t.Errorf("%s commits", n)

@@ -22,7 +22,8 @@ type watched struct {
 	remote.Remote
 
 	mu     sync.Mutex
-	pushes []string                                  // ARC and title of each push that began
+	pushes []string                                  // ARC of each push that began
+	forced int                                       // those that must not believe the record
 	before func(ctx context.Context, n int) error    // n counts from 1
 	after  func(n int, res remote.Result, err error) // after the remote has answered
 }
@@ -30,6 +31,9 @@ type watched struct {
 func (w *watched) Push(ctx context.Context, p *remote.Push) (remote.Result, error) {
 	w.mu.Lock()
 	w.pushes = append(w.pushes, p.ARC)
+	if p.Forced {
+		w.forced++
+	}
 	n := len(w.pushes)
 	w.mu.Unlock()
 	if w.before != nil {
@@ -87,6 +91,45 @@ func TestIdenticalResubmission(t *testing.T) {
 	r.awaitState(t, other, "synced")
 	if n := w.count(); n != 2 {
 		t.Errorf("%d pushes, want one per ARC", n)
+	}
+}
+
+// Content that changed and changed back before anybody came to push it is not pushed,
+// unless the push is to find out whether a paused remote works again.
+func TestWhatChangedBackIsNotPushed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	w := &watched{Remote: r.fileRemote(t)}
+	id := r.submit(t, "a", "version 1")
+	there := func() {
+		t.Helper()
+		stop := r.run(t, w, nil)
+		r.awaitState(t, id, "synced")
+		stop()
+	}
+	change := func() {
+		r.submit(t, "a", "version 2")
+		r.submit(t, "a", "version 1")
+		if a := r.state(t, id); a.Git.State != store.Due {
+			t.Fatalf("got %+v, want it due", a.Git)
+		}
+	}
+	there()
+	change()
+	there()
+	if n := w.count(); n != 1 {
+		t.Errorf("%d pushes, want that of the beginning", n)
+	}
+	change()
+	if err := r.store.PauseRemote(t.Context(), "git", fault.New(fault.RemoteDown, nil), 0); err != nil {
+		t.Fatal(err)
+	}
+	there()
+	if n := w.count(); n != 2 {
+		t.Errorf("%d pushes, want one more, as a probe", n)
+	}
+	if now, err := r.store.Remote(t.Context(), "git"); err != nil || now.Paused {
+		t.Errorf("after the probe the remote is %+v, %v", now, err)
 	}
 }
 
@@ -304,6 +347,53 @@ func TestFailuresOfManyAreAnIncident(t *testing.T) {
 	}
 }
 
+// Errors of the remote for different ARCs are no incident if it has answered in between,
+// be it with a refusal.
+func TestAnAnswerOfTheRemoteEndsTheDoubt(t *testing.T) {
+	t.Parallel()
+	for state, answer := range map[string]error{"synced": nil, "parked": remote.Fail(fault.HookDeclined, errors.New("scripted"))} {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			w := &watched{Remote: r.fileRemote(t), before: func(_ context.Context, n int) error {
+				if n == 2 {
+					return answer
+				}
+				return remote.Fail(fault.RemoteError, errors.New("502 Bad Gateway"))
+			}}
+			r.run(t, w, func(o *gitsync.Options) {
+				o.Suspect = 2
+				o.Backoff, o.BackoffMax, o.Jitter = time.Hour, time.Hour, func() float64 { return 1 } // one attempt each
+			})
+			r.awaitState(t, r.submit(t, "a", "version 1"), "failing")
+			r.awaitState(t, r.submit(t, "b", "version 1"), state)
+			a := r.awaitState(t, r.submit(t, "c", "version 1"), "failing")
+			if a.Git.Failure.Code != fault.RemoteError {
+				t.Errorf("got %+v", a.Git.Failure)
+			}
+		})
+	}
+}
+
+// A probe whose ARC is refused has found out that the remote works again.
+func TestARefusedProbeEndsThePause(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	if err := r.store.PauseRemote(t.Context(), "git", fault.New(fault.RemoteDown, nil), 0); err != nil {
+		t.Fatal(err)
+	}
+	w := &watched{Remote: r.fileRemote(t), before: func(context.Context, int) error {
+		return remote.Fail(fault.HookDeclined, errors.New("scripted"))
+	}}
+	id := r.submit(t, "a", "version 1")
+	r.run(t, w, nil)
+	r.awaitState(t, id, "parked")
+	await(t, "the remote is resumed", func() bool {
+		now, err := r.store.Remote(t.Context(), "git")
+		return err == nil && !now.Paused
+	})
+}
+
 // Two synchronisers share the work: every ARC is pushed once.
 func TestTwoSynchronisers(t *testing.T) {
 	t.Parallel()
@@ -431,6 +521,37 @@ func TestAnOvertakenPushStops(t *testing.T) {
 	}
 	if got, n := r.content(t, id), r.git(t, id, "rev-list", "--count", "main"); got != "version 3" || n != "2" {
 		t.Errorf("%q after %s commits, want version 3 after 2", got, n)
+	}
+}
+
+// A push that has lost its lease is stopped while it waits for the remote, and leaves
+// no trace in the record.
+func TestAPushWithoutLeaseIsStopped(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	entered, stopped := make(chan struct{}), make(chan struct{})
+	w := &watched{Remote: r.fileRemote(t), before: func(ctx context.Context, _ int) error {
+		close(entered)
+		<-ctx.Done()
+		close(stopped)
+		return context.Cause(ctx)
+	}}
+	id := r.submit(t, "a", "version 1")
+	r.run(t, w, func(o *gitsync.Options) { o.Lease = 300 * time.Millisecond })
+	<-entered
+	if err := r.store.Park(t.Context(), id, "looks odd", store.Actor{}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the push is stopped", func() bool {
+		select {
+		case <-stopped:
+			return true
+		default:
+			return false
+		}
+	})
+	if a := r.state(t, id); a.Git.State != store.Parked || a.Git.Failure.Text != "looks odd" {
+		t.Errorf("got %+v, want it parked by hand", a.Git)
 	}
 }
 

@@ -1,0 +1,45 @@
+package gitsync
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// An ARC that waited in vain for its turn shows that pushes are slow, whatever those
+// before it took: nothing more is claimed ahead.
+func TestAWaitInVainEndsClaimingAhead(t *testing.T) {
+	t.Parallel()
+	s := New(nil, nil, Options{Concurrency: 1, Lease: 10 * time.Millisecond})
+	for range 50 {
+		s.hands.pushed(0)
+	}
+	s.hands.places <- struct{}{}
+	s.hands.take()
+	if n, worthwhile := s.hands.free(); n != 1 || !worthwhile {
+		t.Fatalf("beside a quick push: %d (%t), want one ahead", n, worthwhile)
+	}
+	if err := s.awaitTurn(t.Context(), &try{}); !errors.Is(err, errNoTurn) {
+		t.Fatalf("got %v, want no turn", err)
+	}
+	if n, worthwhile := s.hands.free(); worthwhile {
+		t.Errorf("after a wait in vain: %d ahead, want none", n)
+	}
+}
+
+// What comes to its turn after the remote has been paused is not pushed, unless it is
+// the probe, and leaves its place to others.
+func TestNoTurnAfterAPause(t *testing.T) {
+	t.Parallel()
+	s := New(nil, nil, Options{Concurrency: 1})
+	began := time.Now()
+	s.paused = began.Add(time.Second)
+	if err := s.awaitTurn(t.Context(), &try{Claim: &store.Claim{}, since: began}); !errors.Is(err, errNoTurn) {
+		t.Errorf("got %v, want no turn", err)
+	}
+	if err := s.awaitTurn(t.Context(), &try{Claim: &store.Claim{Probe: true}, since: began}); err != nil {
+		t.Errorf("the probe: got %v", err)
+	}
+}
