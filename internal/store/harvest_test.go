@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync"
@@ -429,5 +430,35 @@ func TestReadersOfHarvestEventsMissNone(t *testing.T) {
 	push(t, a, claimN(t, a, 1)[0], "c1")
 	if e := must(reader.HarvestEvents(t.Context(), h.ID, last, 9))(t); len(e) != 1 || e[0].Type != store.EventPushed {
 		t.Errorf("after a push: got %+v", e)
+	}
+}
+
+// The record of a push takes the number of its event and commits while no reader of the
+// harvest looks: else a larger number could be read before it.
+func TestARecordWaitsForReadersOfItsHarvest(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	h := begin(t, s)
+	submit(t, s, inHarvest(h, "A", "x"))
+	c := claim(t, s)
+	load(t, s, c)
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	must(conn.Exec(t.Context(), "BEGIN"))(t)
+	must(conn.Exec(t.Context(), "SELECT pg_advisory_xact_lock($1)", int64(binary.BigEndian.Uint64(h.ID[:8]))))(t)
+	recorded := make(chan error, 1)
+	go func() { recorded <- s.RecordPush(t.Context(), c, store.Pushed{Commit: "c1"}) }()
+	eventually(t, "the record waits", func() bool {
+		var waiting bool
+		if err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+		return waiting
+	})
+	must(conn.Exec(t.Context(), "COMMIT"))(t)
+	if err := <-recorded; err != nil {
+		t.Error(err)
 	}
 }
