@@ -289,6 +289,14 @@ func TestAParkedARCWaitsForAChange(t *testing.T) {
 	if !c.Forced {
 		t.Error("the claim does not say that it was asked for")
 	}
+	load(t, s, c)
+	if err := s.RecordFailure(t.Context(), c, park); err != nil {
+		t.Fatal(err)
+	}
+	submit(t, s, submission("A", "two and a half"))
+	if c = claim(t, s); c.Forced {
+		t.Error("new content is pushed as if that had been asked for")
+	}
 	push(t, s, c, "c1")
 	if got := read(t, s, idOf("A")).Git; got.State != store.Synced || got.Failure.Code != "" {
 		t.Errorf("got %+v, want synced", got)
@@ -320,7 +328,7 @@ func TestARefusalOfOldContentDoesNotParkTheNew(t *testing.T) {
 	c := claim(t, s)
 	load(t, s, c)
 	submit(t, s, submission("A", "two"))
-	if err := s.RecordFailure(t.Context(), c, store.Failure{Class: store.Invalid, Code: "x", Park: true}); err != nil {
+	if err := s.RecordFailure(t.Context(), c, store.Failure{Class: store.Invalid, Code: "x", Park: true, Delay: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	if got := read(t, s, idOf("A")).Git; got.State != store.Due || got.Attempts != 0 {
@@ -354,8 +362,12 @@ func TestAPushAskedForDuringAPushIsNotLost(t *testing.T) {
 		t.Errorf("got %+v, want forced on top of c1", c)
 	}
 	load(t, s, c)
+	before := read(t, s, idOf("A")).Git.PushedAt
 	if err := s.RecordPush(t.Context(), c, store.Pushed{Commit: "c1", Unchanged: true}); err != nil {
 		t.Fatal(err)
+	}
+	if got := read(t, s, idOf("A")).Git.PushedAt; !got.Equal(before) {
+		t.Errorf("a push that found nothing to do: pushed at %s, was %s", got, before)
 	}
 	if len(claimN(t, s, 9)) != 0 {
 		t.Error("due for a third time")

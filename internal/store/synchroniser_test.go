@@ -201,16 +201,17 @@ func TestInterruptionsAreCounted(t *testing.T) {
 	if c.Interrupted != 1 {
 		t.Errorf("after a request: %d interruptions, want 1", c.Interrupted)
 	}
-	if _, err := s.Load(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.RecordPush(t.Context(), c, store.Pushed{Commit: "c1"}); err != nil {
-		t.Fatal(err)
-	}
+	c = claim()
+	push(t, s, c, "c1")
 	if must(s.SuspectsDue(t.Context()))(t) {
 		t.Error("still suspect after a push")
 	}
 	if more := must(s.ClaimSuspect(t.Context(), at))(t); more != nil {
 		t.Errorf("nothing is due, but got %+v", more)
+	}
+	// What comes next is no suspect any more.
+	submit(t, s, submission("A", "z"))
+	if got := claim().Interrupted; got != 0 {
+		t.Errorf("new content after a push: %d interruptions", got)
 	}
 }
