@@ -1,12 +1,21 @@
 package httpapi_test
 
 import (
+	"context"
+	"encoding/binary"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
 	"github.com/fairagro/middleware-api/internal/httpapi"
+	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/store"
 )
 
 // begin begins a harvest of edal and gives its id.
@@ -297,5 +306,48 @@ func TestNamedARCsAreKept(t *testing.T) {
 		if got := run(body, names...); got.status != 422 || !strings.Contains(got.body, want) {
 			t.Errorf("%.60s: got %d %.200s", body, got.status, got.body)
 		}
+	}
+}
+
+// The end of a harvest that waits for submissions under way goes on when its client
+// gives up: no client tries again.
+func TestAHarvestEndsWithoutItsClient(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	service, db := serviceOn(t, dsn)
+	s := newServer(t, service, nil)
+	id := begin(t, s)
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	harvest := uuid.MustParse(strings.TrimPrefix(id, "harvest-"))
+	underWay, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := underWay.Exec(t.Context(), "SELECT pg_advisory_xact_lock_shared($1)", int64(binary.BigEndian.Uint64(harvest[:8]))); err != nil {
+		t.Fatal(err)
+	}
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/v3/harvests/"+id+"/complete", http.NoBody)
+	r.Header.Set("Content-Type", media)
+	served := make(chan struct{})
+	go func() { defer close(served); s.api.ServeHTTP(httptest.NewRecorder(), r) }()
+	eventually(t, "the end waits", func() bool {
+		var waits bool
+		err := underWay.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waits)
+		return err == nil && waits
+	})
+	giveUp()
+	if err := underWay.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-served
+	if h, err := db.Harvest(t.Context(), harvest); err != nil || h.Status != store.Completed {
+		t.Errorf("got %s, %v, want it complete", h.Status, err)
 	}
 }
