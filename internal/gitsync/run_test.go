@@ -375,6 +375,39 @@ func TestAnAnswerOfTheRemoteEndsTheDoubt(t *testing.T) {
 	}
 }
 
+// Pushes that meet the same incident count it once, and none of their ARCs is charged.
+func TestAnIncidentMetTwiceIsOne(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	both := make(chan struct{})
+	w := &watched{Remote: r.fileRemote(t), before: func(ctx context.Context, n int) error {
+		if n == 2 {
+			close(both)
+		}
+		<-both
+		for n == 2 && ctx.Err() == nil {
+			if now, err := r.store.Remote(ctx, "git"); err != nil || now.Paused {
+				break
+			}
+		}
+		return remote.Fail(fault.RemoteDown, errors.New("scripted"))
+	}}
+	ids := []store.ID{r.submit(t, "a", "version 1"), r.submit(t, "b", "version 1")}
+	r.run(t, w, func(o *gitsync.Options) {
+		o.Lease, o.Concurrency = time.Hour, 2
+		o.Backoff, o.ProbeMax, o.Jitter = time.Hour, time.Hour, func() float64 { return 1 }
+	})
+	for _, id := range ids {
+		await(t, "it is handed back", func() bool { return w.count() == 2 && !r.state(t, id).Git.Pushing })
+		if a := r.state(t, id); a.Git.State != store.Due || a.Git.Attempts != 0 {
+			t.Errorf("got %+v, want it due as before", a.Git)
+		}
+	}
+	if now, err := r.store.Remote(t.Context(), "git"); err != nil || !now.Paused || now.Probes != 0 {
+		t.Errorf("the remote is %+v, %v; want it paused without a failed probe", now, err)
+	}
+}
+
 // The more probes have failed, the longer it takes until the next one.
 func TestProbesGetRarer(t *testing.T) {
 	t.Parallel()

@@ -240,10 +240,13 @@ func TestAccessRecord(t *testing.T) {
 // A status that the table does not know is a mistake of ours and tells nothing.
 func TestUnknownErrors(t *testing.T) {
 	t.Parallel()
-	broken := route{http.MethodGet, "/test/broken", 0, func(*API, *exchange) error { return io.ErrShortWrite }}
-	a := newLifeAPI(t, Options{}, broken)
-	if w := call(a, "GET", "/test/broken", ""); w.Code != 500 || strings.Contains(w.Body.String(), "short") {
-		t.Errorf("got %d %s", w.Code, w.Body)
+	for _, err := range []error{io.ErrShortWrite, &fault.Error{Code: "listed_nowhere", Text: "short of memory"}} {
+		broken := route{http.MethodGet, "/test/broken", 0, func(*API, *exchange) error { return err }}
+		a := newLifeAPI(t, Options{}, broken)
+		w := call(a, "GET", "/test/broken", "")
+		if w.Code != 500 || strings.Contains(w.Body.String(), "short") || w.Header().Get("X-Error-Code") != "" {
+			t.Errorf("%v: got %d %v %s", err, w.Code, w.Header(), w.Body)
+		}
 	}
 }
 

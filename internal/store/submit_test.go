@@ -334,6 +334,27 @@ func TestTheEventLogIsBounded(t *testing.T) {
 	}
 }
 
+// Failures that take turns fill the log as submissions do.
+func TestTheEventLogIsBoundedByPushesToo(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := must(store.Open(t.Context(), store.Options{DSN: dsn, EventLimit: 10}))(t)
+	defer s.Close()
+	submit(t, s, submission("A", "x"))
+	for i := range 40 {
+		f := store.Failure{Class: store.Transient, Code: fault.Code(fmt.Sprint("code_", i%2)), Text: "no"}
+		if err := s.RecordFailure(t.Context(), claim(t, s), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	var rows int
+	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM event").Scan(&rows); err != nil || rows > 12 {
+		t.Errorf("table: got %d rows, %v; want at most 12", rows, err)
+	}
+}
+
 // The log that comes with a result is the one that can be read afterwards, whatever
 // became of the submission and whichever statement found that out, and it is as
 // bounded; who does not ask gets none.
