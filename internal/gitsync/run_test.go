@@ -59,6 +59,14 @@ func TestARCArrives(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	id := r.submit(t, "a", "version 1")
+	db, err := pgx.Connect(t.Context(), r.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(context.Background())
+	if _, err := db.Exec(t.Context(), "UPDATE arc SET last_changed = last_changed - interval '1 day'"); err != nil {
+		t.Fatal(err)
+	}
 	r.run(t, r.fileRemote(t), nil)
 	a := r.awaitState(t, id, "synced")
 	if got := r.content(t, id); got != "version 1" {

@@ -351,3 +351,34 @@ func TestAHarvestEndsWithoutItsClient(t *testing.T) {
 		t.Errorf("got %s, %v, want it complete", h.Status, err)
 	}
 }
+
+// An ARC that is refused before it is looked at closely counts as an error of the
+// harvest that it was for.
+func TestARefusalCountsInItsHarvest(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, nil)
+	id := begin(t, s)
+	if got := s.post(t, "/v3/harvests/"+id+"/arcs", `{"arc":{}}`); got.status != 422 {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	if got := s.get(t, "/v3/harvests/"+id); !strings.Contains(got.body, `"errors":1}`) || !strings.Contains(got.body, `"error_type":"submission_failed"`) {
+		t.Errorf("got %s, want one error", got.body)
+	}
+}
+
+// Readers of events hold no place: with a single one, others are served beside them.
+func TestReadersOfEventsHoldNoPlace(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, func(o *httpapi.Options) { o.MaxConcurrent = 1 })
+	id := begin(t, s)
+	next, stop := events(t, s, id)
+	defer stop()
+	if e, ok := next(); !ok || e.name != "harvest" {
+		t.Fatalf("the stream begins with %+v", e)
+	}
+	if got := s.get(t, "/v3/arcs"); got.status != 200 {
+		t.Errorf("beside the stream: got %d %s", got.status, got.body)
+	}
+}

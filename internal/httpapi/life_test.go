@@ -288,6 +288,9 @@ func TestRetryAfterIsThatOfTheReason(t *testing.T) {
 			if w.Code != 503 || err != nil || n < least || n > least+2 {
 				t.Fatalf("%s: got %d, Retry-After %q, want %d to %d", path, w.Code, w.Header().Get("Retry-After"), least, least+2)
 			}
+			if code := w.Header().Get("X-Error-Code"); code != string(fault.StoreFull) {
+				t.Fatalf("%s: got X-Error-Code %q", path, code)
+			}
 			seen[n] = true
 		}
 		if len(seen) < 2 {

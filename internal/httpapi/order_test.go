@@ -189,10 +189,11 @@ func TestNobodyWritesForAnotherRDI(t *testing.T) {
 	owner, stranger := certHeaders(t, "owner", "edal"), certHeaders(t, "stranger", "bonares", "nope")
 	good := crate("x", "Title")
 	for path, body := range map[string]string{
-		"/v1/arcs":     `{"rdi":"%s","arcs":[` + good + `]}`,
-		"/v2/arcs":     `{"rdi":"%s","arc":` + good + `}`,
-		"/v3/arcs":     `{"rdi":"%s","arc":` + good + `}`,
-		"/v3/harvests": `{"rdi":"%s"}`,
+		"/v1/arcs":          `{"rdi":"%s","arcs":[` + good + `]}`,
+		"/v2/arcs":          `{"rdi":"%s","arc":` + good + `}`,
+		"/v3/arcs":          `{"rdi":"%s","arc":` + good + `}`,
+		"/v3/arcs/validate": `{"rdi":"%s","arc":` + good + `}`,
+		"/v3/harvests":      `{"rdi":"%s"}`,
 	} {
 		wantAnswer(t, s.post(t, path, fmt.Sprintf(body, "edal"), stranger...), 403, `{"detail":"RDI 'edal' not authorized."}`)
 		wantAnswer(t, s.post(t, path, fmt.Sprintf(body, "nope"), stranger...), 400, `{"detail":"RDI 'nope' is not recognized."}`)

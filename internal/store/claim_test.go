@@ -410,7 +410,7 @@ func TestWhatWasRecordedComesBackWithTheNextClaim(t *testing.T) {
 	}
 }
 
-// A listener is woken by a submission in another process.
+// A listener is woken by whatever makes something due in another process.
 func TestASubmissionWakesListenersElsewhere(t *testing.T) {
 	t.Parallel()
 	a, b := two(t)
@@ -430,6 +430,35 @@ func TestASubmissionWakesListenersElsewhere(t *testing.T) {
 	wait("after connecting")
 	submit(t, a, submission("A", "x"))
 	wait("by a submission")
+	if err := a.Release(t.Context(), claimN(t, a, 1)); err != nil {
+		t.Fatal(err)
+	}
+	wait("by what is handed back")
+	if err := a.RequestPush(t.Context(), idOf("A"), store.Actor{}); err != nil {
+		t.Fatal(err)
+	}
+	wait("by a request")
+	if err := a.HoldRemote(t.Context(), "git", "maintenance", store.Actor{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.ResumeRemote(t.Context(), "git", store.Actor{}); err != nil {
+		t.Fatal(err)
+	}
+	wait("by the end of a pause")
+}
+
+// What has been due for longest is claimed first.
+func TestTheOldestIsClaimedFirst(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	for _, name := range []string{"A", "B", "C"} {
+		submit(t, s, submission(name, "x"))
+	}
+	sql(t, dsn, "UPDATE arc SET due_at = now() - interval '1 hour' WHERE identifier = 'B'")
+	if claims := claimN(t, s, 1); len(claims) != 1 || claims[0].Identifier != "B" {
+		t.Errorf("got %+v, want B", claims)
+	}
 }
 
 // A listener whose connection is cut connects again.
