@@ -344,16 +344,19 @@ func TestAbandonedHarvestsExpire(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.DSN(t)
 	s := open(t, dsn)
-	dead, alive, slow := begin(t, s), begin(t, s), begin(t, s)
+	dead, alive, slow, refused := begin(t, s), begin(t, s), begin(t, s), begin(t, s)
 	submit(t, s, inHarvest(dead, "A", "x"))
 	submit(t, s, inHarvest(slow, "A", "x"))
+	if err := s.AddHarvestError(t.Context(), refused.ID, store.HarvestError{Code: fault.ARCInvalid, Text: "no"}); err != nil {
+		t.Fatal(err)
+	}
 	sql(t, dsn, `UPDATE harvest SET started_at = now() - interval '25 hours' WHERE id <> $1`, alive.ID)
 	sql(t, dsn, `UPDATE harvest_arc SET at = now() - interval '25 hours' WHERE harvest_id = $1`, dead.ID)
 	ended := must(s.ExpireHarvests(t.Context(), 24*time.Hour))(t)
 	if len(ended) != 1 || ended[0].ID != dead.ID || ended[0].Status != store.Failed || ended[0].Statistics.New != 1 || ended[0].Note == "" {
 		t.Errorf("got %+v, want the dead one", ended)
 	}
-	for _, h := range []store.Harvest{alive, slow} {
+	for _, h := range []store.Harvest{alive, slow, refused} {
 		if got := must(s.Harvest(t.Context(), h.ID))(t); got.Status != store.Running {
 			t.Errorf("a living harvest is %s", got.Status)
 		}

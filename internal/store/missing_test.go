@@ -40,6 +40,7 @@ func TestMissingARCsAreMarkedAndRestored(t *testing.T) {
 	if a := read(t, s, a0); a.Lifecycle != store.Missing || a.MissingSince.IsZero() || a.Git.State != store.Synced {
 		t.Errorf("got %+v, want missing", a)
 	}
+	since := read(t, s, a0).MissingSince
 	// Still within the grace period; then over, but not wanted; then wanted.
 	for _, c := range []struct {
 		o    store.EndOptions
@@ -53,6 +54,9 @@ func TestMissingARCsAreMarkedAndRestored(t *testing.T) {
 		harvestOf(t, s, c.o, 1)
 		if a := read(t, s, a0); a.Lifecycle != c.want {
 			t.Errorf("%+v: got %s, want %s", c.o, a.Lifecycle, c.want)
+		}
+		if a := read(t, s, a0); !a.MissingSince.Equal(since) {
+			t.Errorf("missing since %s, then since %s", since, a.MissingSince)
 		}
 	}
 	if r := submit(t, s, submission("A0", "x")); r.Outcome != store.Restored || r.Lifecycle != store.Active {

@@ -162,6 +162,35 @@ func TestTheAuditTrailIsAppendOnly(t *testing.T) {
 	}
 }
 
+// What somebody does to a harvest or to an ARC's way into git is in the audit trail,
+// with who did it.
+func TestTheAuditTrailTellsWhoDidWhat(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	by := store.Actor{Subject: "CN=operator", Fingerprint: "ab12", RequestID: "req-1"}
+	submit(t, s, submission("A", "one"))
+	h := must(s.BeginHarvest(t.Context(), "r", nil, nil, "", by))(t)
+	must(s.EndHarvest(t.Context(), h.ID, store.Cancelled, store.EndOptions{By: by}))(t)
+	for _, err := range []error{s.Park(t.Context(), idOf("A"), "odd", by), s.RequestPush(t.Context(), idOf("A"), by)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(s.RequestPushes(t.Context(), "r", by))(t)
+	must(s.RequestPushesOfCause(t.Context(), "hook_declined", by))(t)
+	got := []string{}
+	for _, line := range must(s.AuditTrail(t.Context(), store.ID{}, 0, 6))(t) {
+		if line.Actor != by {
+			t.Errorf("%s is by %+v", line.Action, line.Actor)
+		}
+		got = append(got, line.Action)
+	}
+	want := []string{"arc.resync", "arc.resync", "arc.resync", "arc.park", "harvest.CANCELLED", "harvest.RUNNING"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // An import brings content, times and log of an ARC, makes it due with the
 // wish to look at the repository, and can be run again without effect.
 func TestAnImportCanBeRunAgain(t *testing.T) {
