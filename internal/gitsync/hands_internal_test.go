@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/remote"
 	"github.com/fairagro/middleware-api/internal/store"
 )
 
@@ -41,5 +43,22 @@ func TestNoTurnAfterAPause(t *testing.T) {
 	}
 	if err := s.awaitTurn(t.Context(), &try{Claim: &store.Claim{Probe: true}, since: began}); err != nil {
 		t.Errorf("the probe: got %v", err)
+	}
+}
+
+// Whatever way a remote fails in, it is in doubt when it has failed so for enough ARCs; what
+// it says about one ARC is no reason for doubt.
+func TestDoubtsAddUp(t *testing.T) {
+	t.Parallel()
+	s := New(nil, nil, Options{Suspect: 3})
+	for n, c := range []struct {
+		code fault.Code
+		want bool
+	}{
+		{fault.RemoteError, false}, {fault.RemoteTimeout, false}, {fault.HookDeclined, false}, {fault.ConnectionCut, true}, {fault.HookDeclined, false},
+	} {
+		if got := s.doubt(&store.Claim{ID: store.ID{byte(n)}}, remote.Fail(c.code, errors.New("scripted"))); got != c.want {
+			t.Errorf("%d, %s: got %t, want %t", n, c.code, got, c.want)
+		}
 	}
 }

@@ -387,3 +387,18 @@ func TestALostAnswerIsNotASecondRefusal(t *testing.T) {
 		t.Errorf("got %+v, want one new and two refused", got)
 	}
 }
+
+// Commits are synchronous whatever the database's default is: an answer means that the
+// ARC is on disk.
+func TestCommitsAreSynchronous(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	sql(t, dsn, `
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$;
+CREATE FUNCTION insist() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF current_setting('synchronous_commit') <> 'on' THEN RAISE 'the commit is asynchronous'; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER insist BEFORE INSERT ON arc FOR EACH ROW EXECUTE FUNCTION insist()`)
+	submit(t, open(t, dsn), submission("A", "x"))
+}
