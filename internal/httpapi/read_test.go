@@ -197,12 +197,17 @@ func TestPreferredWaitsEnd(t *testing.T) {
 	}
 
 	patient := newServer(t, service, func(o *httpapi.Options) { o.Timeout = 2 * time.Hour })
-	done := make(chan answer)
+	done := make(chan answer, 1)
 	go func() { done <- patient.post(t, "/v3/arcs/"+arcID("A")+"/sync", "", "Prefer", "wait=3600") }()
 	eventually(t, "a wait", func() bool { return patient.api.InFlight() == 1 })
 	patient.api.Drain()
-	if got := <-done; got.status != 202 {
-		t.Errorf("while draining: got %d %s", got.status, got.body)
+	select {
+	case got := <-done:
+		if got.status != 202 {
+			t.Errorf("while draining: got %d %s", got.status, got.body)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the wait goes on while the worker drains")
 	}
 }
 
