@@ -64,7 +64,7 @@ func TestStatusNamesWhatIsBroken(t *testing.T) {
 
 	b.sh("systemctl stop postgresql@15-main")
 	b.says("middleware-api status", "red:", "The database cannot be reached at the moment.", "systemctl status postgresql", "exit status 2")
-	b.says("middleware-api causes", "The database cannot be reached at the moment.", "systemctl status postgresql", "exit status 69")
+	b.says("middleware-api causes", "The database cannot be reached at the moment", "systemctl status postgresql", "exit status 69")
 	b.sh("systemctl start postgresql@15-main")
 	b.until("green", "middleware-api status")
 
