@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/testenv"
 	"github.com/fairagro/middleware-api/internal/testenv/supervise"
 	"github.com/fairagro/middleware-api/internal/testenv/wallclock"
 )
@@ -38,27 +38,9 @@ type served struct {
 	address string
 	url     string
 	clock   *wallclock.Clock
-	log     lockedBuffer
-	beats   lockedBuffer // one line per message to the service manager
+	log     testenv.Log
+	beats   testenv.Log // one line per message to the service manager
 	ended   chan struct{}
-}
-
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *lockedBuffer) count(words string) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return strings.Count(b.text.String(), words)
 }
 
 // startServed runs worker and synchroniser in one process, with a watchdog.
@@ -104,7 +86,7 @@ func startServed(tb testing.TB, dsn, access string) *served {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		<-s.ended
 		if tb.Failed() {
-			tb.Logf("log:\n%s", s.log.text.String())
+			tb.Logf("log:\n%s", s.log.String())
 		}
 	})
 	return s
@@ -190,11 +172,11 @@ func TestClockIsSet(t *testing.T) {
 		var slow sync.WaitGroup
 		slow.Go(func() { s.arrives(reader) })
 		<-begun
-		told, beats := s.log.count("the clock of this machine was set"), s.beats.count("WATCHDOG=1")
+		told, beats := s.log.Count("the clock of this machine was set"), s.beats.Count("WATCHDOG=1")
 		s.clock.Set(ahead)
 		s.arrives(strings.NewReader(clockUpload(fmt.Sprint("after-", n))))
-		s.until("word of the clock", func() bool { return s.log.count("the clock of this machine was set") == told+1 })
-		s.until("four beats", func() bool { return s.beats.count("WATCHDOG=1") >= beats+4 })
+		s.until("word of the clock", func() bool { return s.log.Count("the clock of this machine was set") == told+1 })
+		s.until("four beats", func() bool { return s.beats.Count("WATCHDOG=1") >= beats+4 })
 		close(sent)
 		slow.Wait()
 	}
@@ -209,11 +191,11 @@ func TestClockIsSet(t *testing.T) {
 		after, err := strconv.Atoi(resp.Header.Get("Retry-After"))
 		return resp.StatusCode == http.StatusServiceUnavailable && err == nil && after >= 1 && after <= 60
 	})
-	s.until("word of the outage", func() bool { return s.log.count("request failed") > 0 })
+	s.until("word of the outage", func() bool { return s.log.Count("request failed") > 0 })
 	cluster.Restart()
 	s.until("readiness", func() bool { status, _ := s.get("/v3/readiness"); return status == http.StatusOK })
 	s.arrives(strings.NewReader(clockUpload("again")))
-	if n := s.log.count("health check failed") + s.log.count("recycling") + s.beats.count("STOPPING=1"); n != 0 {
+	if n := s.log.Count("health check failed") + s.log.Count("recycling") + s.beats.Count("STOPPING=1"); n != 0 {
 		t.Errorf("%d lines of trouble", n)
 	}
 }

@@ -31,25 +31,7 @@ const (
 type box struct {
 	tb      testing.TB
 	init    int // process of its systemd, seen from outside
-	console *buffer
-}
-
-// buffer may be written to and read at the same time.
-type buffer struct {
-	mu   sync.Mutex
-	data bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.data.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.data.String()
+	console *testenv.Log
 }
 
 // bootScript runs in mount and process namespaces of its own. It boots nothing
@@ -98,7 +80,7 @@ func boot(tb testing.TB) *box {
 	name := fmt.Sprintf(boxPrefix+"%d-%d", os.Getpid(), boxes.n)
 	boxes.Unlock()
 
-	b := &box{tb: tb, console: &buffer{}}
+	b := &box{tb: tb, console: &testenv.Log{}}
 	cmd := exec.Command("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc",
 		"sh", "-c", bootScript, "boot", tb.TempDir(), name)
 	cmd.Stdout, cmd.Stderr = b.console, b.console

@@ -13,6 +13,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/remote"
 	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // An audit finds repositories that are gone, set back or changed by others, and one run with repair and the synchroniser heals them all.
@@ -28,7 +29,7 @@ func TestAuditAndRepair(t *testing.T) {
 	}
 	older := r.git(t, ids["back"], "rev-parse", "main")
 	r.submit(t, "back", "version 2")
-	await(t, "the second version is there", func() bool { return r.state(t, ids["back"]).Git.PushedVersion == 2 })
+	testenv.Await(t, "the second version is there", func() bool { return r.state(t, ids["back"]).Git.PushedVersion == 2 })
 	stop()
 	due := r.submit(t, "due", "version 1")
 
@@ -102,7 +103,7 @@ func TestAuditFindsWhatNobodyWouldPush(t *testing.T) {
 			t.Errorf("repair %t: %+v, %+v, %v", repair, got, sum, err)
 		}
 	}
-	await(t, "the newest content is there", func() bool { return r.state(t, id).Git.State == "synced" && r.content(t, id) == "version 2" })
+	testenv.Await(t, "the newest content is there", func() bool { return r.state(t, id).Git.State == "synced" && r.content(t, id) == "version 2" })
 }
 
 // An incident ends an audit with an error instead of reporting every ARC as broken; trouble with one repository does not.
@@ -154,14 +155,14 @@ func TestResync(t *testing.T) {
 	if n, err := gitsync.Resync(t.Context(), r.store, a, "", store.Actor{}); n != 1 || err != nil {
 		t.Fatalf("%d, %v", n, err)
 	}
-	await(t, "the repository is back", func() bool { _, err := os.Stat(r.repo(a) + "/HEAD"); return err == nil && w.count() == 3 })
+	testenv.Await(t, "the repository is back", func() bool { _, err := os.Stat(r.repo(a) + "/HEAD"); return err == nil && w.count() == 3 })
 	r.awaitState(t, a, "synced")
 	for _, rdi := range []string{"demo", ""} {
 		before := w.count()
 		if n, err := gitsync.Resync(t.Context(), r.store, store.ID{}, rdi, store.Actor{}); n != 2 || err != nil {
 			t.Fatalf("%d, %v", n, err)
 		}
-		await(t, "both were looked at", func() bool { return w.count() == before+2 })
+		testenv.Await(t, "both were looked at", func() bool { return w.count() == before+2 })
 		r.awaitState(t, a, "synced")
 		r.awaitState(t, b, "synced")
 	}

@@ -48,7 +48,7 @@ func TestCrateBecomesRepository(t *testing.T) {
 		t.Errorf("%d files in the repository, the converter makes %d", got, len(built.Files))
 	}
 	r.submit(t, "sample", string(doc)+" ") // other bytes, the same ARC
-	await(t, "it was looked at", func() bool { a := r.state(t, id); return a.Git.State == "synced" && a.Git.PushedVersion == 2 })
+	testenv.Await(t, "it was looked at", func() bool { a := r.state(t, id); return a.Git.State == "synced" && a.Git.PushedVersion == 2 })
 	if n := r.git(t, id, "rev-list", "--count", "main"); n != "1" {
 		t.Errorf("%s commits for the same files", n)
 	}

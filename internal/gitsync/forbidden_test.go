@@ -12,6 +12,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/remote/gitlab"
 	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // A token that may not create projects in the group is one incident: no ARC is parked or charged, one at a time probes, and when the right is given all arrive by themselves.
@@ -44,7 +45,7 @@ func TestForbiddenGroupIsOneIncident(t *testing.T) {
 				ids = append(ids, r.submit(t, fmt.Sprint("arc ", n), "version 1"))
 			}
 			r.run(t, to, func(o *gitsync.Options) { o.Concurrency = concurrency })
-			await(t, "the remote is paused and was probed", func() bool {
+			testenv.Await(t, "the remote is paused and was probed", func() bool {
 				now, err := r.store.Remote(t.Context(), "git")
 				return err == nil && now.Paused && now.Code == fault.GroupForbidden && now.Owner == fault.OwnerOperator && now.Probes >= 2
 			})

@@ -11,6 +11,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/gitsync"
 	"github.com/fairagro/middleware-api/internal/remote"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // gate lets pushes pass until it is closed, and counts how many are in it.
@@ -75,7 +76,7 @@ func ahead(t *testing.T, r *rig, change func(*gitsync.Options)) (g *gate, ids []
 		o.Build = func(document []byte) (gitsync.Built, error) { builds.Add(1); return build(document) }
 		change(o)
 	})
-	await(t, "the next ARCs are built while others are pushed", func() bool {
+	testenv.Await(t, "the next ARCs are built while others are pushed", func() bool {
 		in, _ := g.inside()
 		return in == 2 && builds.Load() >= 60+3
 	})
@@ -122,7 +123,7 @@ func TestStopHandsBackWhatWaits(t *testing.T) {
 		}
 		return n
 	}
-	await(t, "only what is being pushed is held", func() bool { return pushing() == 2 })
+	testenv.Await(t, "only what is being pushed is held", func() bool { return pushing() == 2 })
 	g.open()
 	<-ended
 	if n := pushing(); n != 0 {
@@ -136,7 +137,7 @@ func TestWhatWaitsTooLongIsLeftToOthers(t *testing.T) {
 	r := newRig(t)
 	g, ids, _ := ahead(t, r, func(o *gitsync.Options) { o.Lease = 2 * time.Second })
 	r.run(t, quick{}, nil)
-	await(t, "all but two are pushed", func() bool {
+	testenv.Await(t, "all but two are pushed", func() bool {
 		left := 0
 		for _, id := range ids {
 			if r.state(t, id).Git.State != store.Synced {

@@ -9,6 +9,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/remote/gitlab"
 	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // A synchroniser can be seen from everywhere while it lives, and is gone after an orderly end.
@@ -23,8 +24,8 @@ func TestSynchroniserIsSeen(t *testing.T) {
 		}
 		return list
 	}
-	await(t, "it is seen", func() bool { list := seen(); return len(list) == 1 && list[0].Alive && list[0].Holder == "host-a/1" })
-	await(t, "its budget is known", func() bool {
+	testenv.Await(t, "it is seen", func() bool { list := seen(); return len(list) == 1 && list[0].Alive && list[0].Holder == "host-a/1" })
+	testenv.Await(t, "its budget is known", func() bool {
 		list, err := r.store.Forecasts(t.Context())
 		return err == nil && len(list) == 1 && list[0].PerHour == 20
 	})

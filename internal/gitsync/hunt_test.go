@@ -27,6 +27,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/remote/gitlab"
 	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // prey is a token that nothing else on the machine holds.
@@ -209,7 +210,7 @@ func TestTokenHunt(t *testing.T) { //nolint:paralleltest // has its own folders 
 				}
 			})
 			if c.state == "due" {
-				await(t, "the remote is paused", func() bool {
+				testenv.Await(t, "the remote is paused", func() bool {
 					now, err := r.store.Remote(t.Context(), "git")
 					return err == nil && now.Paused
 				})

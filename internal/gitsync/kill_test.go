@@ -16,6 +16,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/remote"
 	"github.com/fairagro/middleware-api/internal/remote/git"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // childVariable names the variable by which the test program knows that it is
@@ -123,7 +124,7 @@ func TestPoisonousARC(t *testing.T) {
 		cmd := r.startChild(t, "poison")
 		died := make(chan struct{})
 		go func() { _ = cmd.Wait(); close(died) }()
-		await(t, "it dies, or the poison is parked", func() bool {
+		testenv.Await(t, "it dies, or the poison is parked", func() bool {
 			select {
 			case <-died:
 				return true
@@ -207,7 +208,7 @@ func TestSuspendedHost(t *testing.T) {
 			first()
 			r.submit(t, "a", "version 1")
 			late := r.startChild(t, where)
-			await(t, "the other host is suspended", func() bool { return suspended(late.Process.Pid) })
+			testenv.Await(t, "the other host is suspended", func() bool { return suspended(late.Process.Pid) })
 			r.submit(t, "a", "version 2")
 			second := r.run(t, r.fileRemote(t), nil)
 			r.awaitState(t, id, "synced")

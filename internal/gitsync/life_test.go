@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fairagro/middleware-api/internal/gitsync"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // A push that takes its time is a sign of life, one that goes on beyond its
@@ -41,9 +42,9 @@ func TestAliveUntilAPushHangs(t *testing.T) {
 			r.awaitState(t, r.submit(t, "a", "version 1"), "synced")
 			second := r.submit(t, "b", "version 1")
 			<-entered
-			await(t, "the status line", func() bool { return strings.Contains(s.Status(), "1 pushed, 0 failed, 1 in flight") })
+			testenv.Await(t, "the status line", func() bool { return strings.Contains(s.Status(), "1 pushed, 0 failed, 1 in flight") })
 			if c.hangs {
-				await(t, "a push that hangs", func() bool {
+				testenv.Await(t, "a push that hangs", func() bool {
 					err := s.Alive(t.Context())
 					return err != nil && strings.Contains(err.Error(), "pushing "+second.String())
 				})
@@ -52,8 +53,8 @@ func TestAliveUntilAPushHangs(t *testing.T) {
 			}
 			close(goOn)
 			r.awaitState(t, second, "synced")
-			await(t, "life", func() bool { return s.Alive(t.Context()) == nil })
-			await(t, "the status line", func() bool { return strings.Contains(s.Status(), "2 pushed, 0 failed, 0 in flight") })
+			testenv.Await(t, "life", func() bool { return s.Alive(t.Context()) == nil })
+			testenv.Await(t, "the status line", func() bool { return strings.Contains(s.Status(), "2 pushed, 0 failed, 0 in flight") })
 			cancel()
 			if err := <-ended; err != nil {
 				t.Error(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/remote"
 	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // watched is a remote that lets a test see, stop and spoil pushes.
@@ -279,7 +280,7 @@ func TestTheRemoteIsLeftAlone(t *testing.T) {
 			r.run(t, w, nil)
 			const least = 55 * time.Minute
 			if class == fault.Incident {
-				await(t, "the remote is paused", func() bool {
+				testenv.Await(t, "the remote is paused", func() bool {
 					now, err := r.store.Remote(t.Context(), "git")
 					return err == nil && now.Paused && time.Until(now.NextProbe) > least
 				})
@@ -310,7 +311,7 @@ func TestWorkThatNobodyAnnouncedIsFound(t *testing.T) {
 		if _, err := db.Exec(t.Context(), "UPDATE arc SET push_wanted = push_wanted + 1, due_at = now()"); err != nil {
 			t.Fatal(err)
 		}
-		await(t, "it is pushed once more", func() bool { return w.count() == n+2 })
+		testenv.Await(t, "it is pushed once more", func() bool { return w.count() == n+2 })
 		r.awaitState(t, id, "synced")
 	}
 }
@@ -340,12 +341,12 @@ func TestFailuresOfManyAreAnIncident(t *testing.T) {
 		ids = append(ids, r.submit(t, fmt.Sprint("arc ", n), "version 1"))
 	}
 	r.run(t, w, func(o *gitsync.Options) { o.Concurrency = 1; o.BackoffMax = time.Second })
-	await(t, "the remote is paused", func() bool {
+	testenv.Await(t, "the remote is paused", func() bool {
 		now, err := r.store.Remote(t.Context(), "git")
 		return err == nil && now.Paused && now.Code == fault.RemoteDown
 	})
 	n := w.count()
-	await(t, "it was probed", func() bool { return w.count() >= n+2 })
+	testenv.Await(t, "it was probed", func() bool { return w.count() >= n+2 })
 	healed.Store(true, true)
 	for _, id := range ids {
 		r.awaitState(t, id, "synced")
@@ -406,7 +407,7 @@ func TestAnIncidentMetTwiceIsOne(t *testing.T) {
 		o.Backoff, o.ProbeMax, o.Jitter = time.Hour, time.Hour, func() float64 { return 1 }
 	})
 	for _, id := range ids {
-		await(t, "it is handed back", func() bool { return w.count() == 2 && !r.state(t, id).Git.Pushing })
+		testenv.Await(t, "it is handed back", func() bool { return w.count() == 2 && !r.state(t, id).Git.Pushing })
 		if a := r.state(t, id); a.Git.State != store.Due || a.Git.Attempts != 0 {
 			t.Errorf("got %+v, want it due as before", a.Git)
 		}
@@ -433,7 +434,7 @@ func TestProbesGetRarer(t *testing.T) {
 	r.run(t, w, func(o *gitsync.Options) {
 		o.Backoff, o.ProbeMax, o.Jitter = time.Minute, 100*time.Hour, func() float64 { return 1 }
 	})
-	await(t, "the probe has failed", func() bool {
+	testenv.Await(t, "the probe has failed", func() bool {
 		now, err := r.store.Remote(t.Context(), "git")
 		return err == nil && now.Probes == failed+1
 	})
@@ -460,7 +461,7 @@ func TestARefusedProbeEndsThePause(t *testing.T) {
 	id := r.submit(t, "a", "version 1")
 	r.run(t, w, nil)
 	r.awaitState(t, id, "parked")
-	await(t, "the remote is resumed", func() bool {
+	testenv.Await(t, "the remote is resumed", func() bool {
 		now, err := r.store.Remote(t.Context(), "git")
 		return err == nil && !now.Paused
 	})
@@ -614,7 +615,7 @@ func TestAPushWithoutLeaseIsStopped(t *testing.T) {
 	if err := r.store.Park(t.Context(), id, "looks odd", store.Actor{}); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the push is stopped", func() bool {
+	testenv.Await(t, "the push is stopped", func() bool {
 		select {
 		case <-stopped:
 			return true
@@ -636,7 +637,7 @@ func TestAPushThatCameThroughTooLateIsPutRight(t *testing.T) {
 	if err := wake(); err != nil {
 		t.Fatalf("the sleeper's push: %v", err)
 	}
-	await(t, "the newest content is back", func() bool {
+	testenv.Await(t, "the newest content is back", func() bool {
 		return r.state(t, id).Git.State == "synced" && r.content(t, id) == "version 1" && r.git(t, id, "rev-list", "--count", "main") == "3"
 	})
 	if head := r.git(t, id, "rev-parse", "main"); head != r.state(t, id).Git.Commit {
@@ -698,7 +699,7 @@ func TestForeignCommitStaysInHistory(t *testing.T) {
 	r.awaitState(t, id, "synced")
 	theirs := gitlabtest.Commit(t, r.repo(id), map[string]string{"isa.investigation.xlsx": "by hand"})
 	r.submit(t, "a", "version 2")
-	await(t, "the new version is there", func() bool { return r.state(t, id).Git.State == "synced" && r.content(t, id) == "version 2" })
+	testenv.Await(t, "the new version is there", func() bool { return r.state(t, id).Git.State == "synced" && r.content(t, id) == "version 2" })
 	if parent := r.git(t, id, "rev-parse", "main^"); parent != theirs {
 		t.Errorf("parent %s, want %s", parent, theirs)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/remote/git"
 	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
@@ -159,25 +160,10 @@ func (r *rig) state(tb testing.TB, id store.ID) store.ARC {
 	return a
 }
 
-// await waits until the condition holds.
-func await(tb testing.TB, what string, cond func() bool) {
-	tb.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !cond() {
-		select {
-		case <-deadline:
-			tb.Fatalf("waited in vain until %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
 func (r *rig) awaitState(tb testing.TB, id store.ID, want string) store.ARC {
 	tb.Helper()
 	var a store.ARC
-	await(tb, "the ARC is "+want, func() bool {
+	testenv.Await(tb, "the ARC is "+want, func() bool {
 		a = r.state(tb, id)
 		return string(a.Git.State) == want
 	})

@@ -10,11 +10,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/fairagro/middleware-api/internal/httpapi"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 const ndjson = "application/x-ndjson"
@@ -254,7 +254,7 @@ func TestBulkConnectionDrops(t *testing.T) {
 		}
 	}
 	conn.Close()
-	eventually(t, "the end of the request", func() bool { return s.api.InFlight() == 0 })
+	testenv.Await(t, "the end of the request", func() bool { return s.api.InFlight() == 0 })
 	assertStored(t, db, 1)
 }
 
@@ -301,19 +301,4 @@ func TestBulkDrain(t *testing.T) {
 		t.Errorf("got %q, %v; want a proper end", st.answers.Text(), st.answers.Err())
 	}
 	assertStored(t, db, 1)
-}
-
-// eventually waits until done says so.
-func eventually(tb testing.TB, what string, done func() bool) {
-	tb.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-deadline:
-			tb.Fatalf("waited in vain: %s", what)
-		case <-tick.C:
-		}
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // While PostgreSQL is gone every submission is answered with 503, never with success; what was
@@ -42,12 +43,12 @@ func TestPostgreSQLGoesAway(t *testing.T) {
 		t.Errorf("liveness: got %d", got.status)
 	}
 	cluster.Restart()
-	eventually(t, "readiness", func() bool { return s.get(t, "/v3/readiness").status == 200 })
+	testenv.Await(t, "readiness", func() bool { return s.get(t, "/v3/readiness").status == 200 })
 	if got := s.post(t, "/v3/arcs", upload("edal", crate("after", ""))); got.status != 200 {
 		t.Errorf("afterwards: got %d %s", got.status, got.body)
 	}
 	assertStored(t, db, 3)
-	if n := strings.Count(s.log.String(), "request failed"); n != 1 {
+	if n := s.log.Count("request failed"); n != 1 {
 		t.Errorf("the log tells of the outage %d times, want 1", n)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/httpapi"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // begin begins a harvest of edal and gives its id.
@@ -336,7 +337,7 @@ func TestAHarvestEndsWithoutItsClient(t *testing.T) {
 	r.Header.Set("Content-Type", media)
 	served := make(chan struct{})
 	go func() { defer close(served); s.api.ServeHTTP(httptest.NewRecorder(), r) }()
-	eventually(t, "the end waits", func() bool {
+	testenv.Await(t, "the end waits", func() bool {
 		var waits bool
 		err := underWay.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
 			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waits)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fairagro/middleware-api/internal/httpapi"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // push plays the synchroniser for one ARC that is due: it claims and records.
@@ -167,7 +168,7 @@ func TestPreferWait(t *testing.T) {
 	go func() {
 		done <- s.post(t, "/v1/arcs", `{"rdi":"edal","arcs":[`+crate("A", "1")+`]}`, "Prefer", "respond-async, wait=20")
 	}()
-	eventually(t, "a due ARC", func() bool {
+	testenv.Await(t, "a due ARC", func() bool {
 		list, _, err := db.ARCs(t.Context(), store.ARCFilter{Limit: 1, State: store.Due})
 		return err == nil && len(list) == 1
 	})
@@ -199,7 +200,7 @@ func TestPreferredWaitsEnd(t *testing.T) {
 	patient := newServer(t, service, func(o *httpapi.Options) { o.Timeout = 2 * time.Hour })
 	done := make(chan answer, 1)
 	go func() { done <- patient.post(t, "/v3/arcs/"+arcID("A")+"/sync", "", "Prefer", "wait=3600") }()
-	eventually(t, "a wait", func() bool { return patient.api.InFlight() == 1 })
+	testenv.Await(t, "a wait", func() bool { return patient.api.InFlight() == 1 })
 	patient.api.Drain()
 	select {
 	case got := <-done:

@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -18,36 +17,20 @@ import (
 	"github.com/fairagro/middleware-api/internal/ingest"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // server is an API behind a real listener.
 type server struct {
 	*httptest.Server
 	api *httpapi.API
-	log *logBuffer
-}
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log *testenv.Log
 }
 
 // newServer serves the service; RDIs edal and bonares are known and nobody needs a certificate, unless changed.
 func newServer(tb testing.TB, service *ingest.Service, change func(*httpapi.Options)) *server {
 	tb.Helper()
-	log := &logBuffer{}
+	log := &testenv.Log{}
 	options := httpapi.Options{
 		Version: "1.2.3", KnownRDIs: []string{"edal", "bonares"},
 		Log: slog.New(slog.NewTextHandler(log, nil)),

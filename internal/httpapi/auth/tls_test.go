@@ -1,7 +1,6 @@
 package auth_test
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,12 +14,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/fairagro/middleware-api/internal/httpapi/auth"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // tlsServer answers with the client's name or the refusal.
@@ -28,24 +27,7 @@ type tlsServer struct {
 	files auth.TLSFiles
 	url   string
 	clock atomic.Int64 // seconds ahead of the real time
-	log   lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log   testenv.Log
 }
 
 func writePEM(tb testing.TB, path string, cert *x509.Certificate, key *ecdsa.PrivateKey) {
@@ -151,21 +133,6 @@ func assertAnswer(tb testing.TB, client *http.Client, url string, status int, te
 	}
 }
 
-// eventually waits until done says so.
-func eventually(tb testing.TB, what string, done func() bool) {
-	tb.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-deadline:
-			tb.Fatalf("waited in vain: %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
 // The extension of operators makes one on our own listener only in a certificate
 // that an accepted authority signed and that has not expired.
 func TestOperatorOverTLS(t *testing.T) {
@@ -258,7 +225,7 @@ func TestTLSFilesAreReloaded(t *testing.T) {
 	assertAnswer(t, open, s.url, http.StatusOK, "first")
 
 	s.write(t, serverCA, "server two")
-	eventually(t, "the new server certificate", func() bool {
+	testenv.Await(t, "the new server certificate", func() bool {
 		conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
 			return false
@@ -267,7 +234,7 @@ func TestTLSFilesAreReloaded(t *testing.T) {
 		return conn.ConnectionState().PeerCertificates[0].Subject.CommonName == "server two"
 	})
 	writePEM(t, s.files.ClientCA, nextCA.cert, nil)
-	eventually(t, "the new authority on a new connection", func() bool {
+	testenv.Await(t, "the new authority on a new connection", func() bool {
 		status, _ := get(t, tlsClient(t, serverCA, second, secondKey), s.url)
 		return status == http.StatusOK
 	})
@@ -278,11 +245,11 @@ func TestTLSFilesAreReloaded(t *testing.T) {
 	}
 	client := tlsClient(t, serverCA, second, secondKey)
 	const complaint = "changed TLS files are unusable"
-	eventually(t, "the complaint about the broken file", func() bool {
+	testenv.Await(t, "the complaint about the broken file", func() bool {
 		assertAnswer(t, client, s.url, http.StatusOK, "second")
 		return strings.Contains(s.log.String(), complaint)
 	})
-	if n := strings.Count(s.log.String(), complaint); n != 1 {
+	if n := s.log.Count(complaint); n != 1 {
 		t.Errorf("got %d complaints, want 1", n)
 	}
 }

@@ -9,22 +9,9 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
-	"time"
-)
 
-func await(tb testing.TB, what string, holds func() bool) {
-	tb.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(time.Minute)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			tb.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
+	"github.com/fairagro/middleware-api/internal/testenv"
+)
 
 // A push into a local repository that is given up takes everything with it that git has
 // started for it.
@@ -48,7 +35,7 @@ func TestAPushThatIsGivenUpLeavesNoProcess(t *testing.T) {
 		ended <- err
 	}()
 	pid := 0
-	await(t, "the hook", func() bool {
+	testenv.Await(t, "the hook", func() bool {
 		text, _ := os.ReadFile(note)
 		pid, _ = strconv.Atoi(string(bytes.TrimSpace(text)))
 		return pid > 0
@@ -62,7 +49,7 @@ func TestAPushThatIsGivenUpLeavesNoProcess(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("the push came through")
 	}
-	await(t, "the end of the hook", func() bool {
+	testenv.Await(t, "the end of the hook", func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return err != nil || bytes.Contains(stat, []byte(") Z "))
 	})
