@@ -3,6 +3,8 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -42,22 +44,26 @@ func TestTheLifeOfAnARC(t *testing.T) {
 	var serial atomic.Int64
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &machine{s: s, name: fmt.Sprint("M", serial.Add(1))}
-		rt.Repeat(map[string]func(*rapid.T){
-			"submit":    m.submit,
-			"claim":     m.claim,
-			"load":      m.load,
-			"push":      m.push,
-			"transient": func(rt *rapid.T) { m.fail(rt, false) },
-			"refuse":    func(rt *rapid.T) { m.fail(rt, true) },
-			"release":   m.release,
-			"resync":    m.resync,
-			"":          m.check,
-		})
+		rt.Repeat(map[string]func(*rapid.T){"step": m.step, "": m.check})
 		m.drain(rt)
 	})
 }
 
 var ctx = context.Background()
+
+// step does one of the things that can be done at the moment.
+func (m *machine) step(rt *rapid.T) {
+	steps := map[string]func(*rapid.T){"submit": m.submit, "claim": m.claim, "resync": m.resync}
+	if len(m.claims) > 0 {
+		steps["load"], steps["release"] = m.load, m.release
+	}
+	if len(m.loaded()) > 0 {
+		steps["push"] = m.push
+		steps["transient"] = func(rt *rapid.T) { m.fail(rt, false) }
+		steps["refuse"] = func(rt *rapid.T) { m.fail(rt, true) }
+	}
+	steps[rapid.SampledFrom(slices.Sorted(maps.Keys(steps))).Draw(rt, "what")](rt)
+}
 
 func (m *machine) submit(rt *rapid.T) {
 	content := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "content")
@@ -115,12 +121,19 @@ func (m *machine) claim(rt *rapid.T) {
 	}
 }
 
-// some draws one of the claims, held or long lost.
-func (m *machine) some(rt *rapid.T) *held {
-	if len(m.claims) == 0 {
-		rt.Skip("no claim")
+// some draws a claim, held or long lost.
+func some(rt *rapid.T, claims []*held) *held {
+	return claims[rapid.IntRange(0, len(claims)-1).Draw(rt, "claim")]
+}
+
+// loaded gives the claims whose holders have loaded something.
+func (m *machine) loaded() (claims []*held) {
+	for _, c := range m.claims {
+		if c.loaded != "" {
+			claims = append(claims, c)
+		}
 	}
-	return m.claims[rapid.IntRange(0, len(m.claims)-1).Draw(rt, "claim")]
+	return claims
 }
 
 // expect checks that only the claim that holds is listened to.
@@ -138,7 +151,7 @@ func (m *machine) expect(rt *rapid.T, c *held, err error) (ok bool) {
 }
 
 func (m *machine) load(rt *rapid.T) {
-	c := m.some(rt)
+	c := some(rt, m.claims)
 	content, err := m.s.Load(ctx, c.Claim)
 	if !m.expect(rt, c, err) {
 		return
@@ -150,27 +163,21 @@ func (m *machine) load(rt *rapid.T) {
 }
 
 func (m *machine) push(rt *rapid.T) {
-	c := m.some(rt)
-	if c.loaded == "" {
-		rt.Skip("nothing loaded")
-	}
+	c := some(rt, m.loaded())
 	if m.expect(rt, c, m.s.RecordPush(ctx, c.Claim, store.Pushed{Commit: "commit of " + c.loaded})) {
 		c.done, m.pushed = true, c.loaded
 	}
 }
 
 func (m *machine) fail(rt *rapid.T, park bool) {
-	c := m.some(rt)
-	if c.loaded == "" {
-		rt.Skip("nothing loaded")
-	}
+	c := some(rt, m.loaded())
 	if m.expect(rt, c, m.s.RecordFailure(ctx, c.Claim, store.Failure{Class: "x", Code: "x", Park: park})) {
 		c.done = true
 	}
 }
 
 func (m *machine) release(rt *rapid.T) {
-	c := m.some(rt)
+	c := some(rt, m.claims)
 	if err := m.s.Release(ctx, []*store.Claim{c.Claim}); err != nil {
 		rt.Fatal(err)
 	}
