@@ -16,6 +16,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/ingest"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // newLifeAPI makes an API without database, with routes of the test's own beside the real ones.
@@ -102,6 +103,7 @@ func TestAdmission(t *testing.T) {
 
 // slowBody comes when its request has given its place away, and not alone.
 type slowBody struct {
+	tb     testing.TB
 	gate   *gate
 	others int
 }
@@ -113,9 +115,7 @@ func insideOf(g *gate) int {
 }
 
 func (b *slowBody) Read(p []byte) (int, error) {
-	for insideOf(b.gate) > 0 {
-		time.Sleep(time.Millisecond)
-	}
+	testenv.Await(b.tb, "the place is given away", func() bool { return insideOf(b.gate) == 0 })
 	for range b.others {
 		b.gate.comeBack("others")
 	}
@@ -128,7 +128,7 @@ func TestACrowdOfSlowClientsIsRefused(t *testing.T) {
 	t.Parallel()
 	for others, want := range map[int]int{1: 422, 2: 503} {
 		a := newLifeAPI(t, Options{MaxConcurrent: 1})
-		r := httptest.NewRequest(http.MethodPost, "/v3/arcs", &slowBody{a.gate, others})
+		r := httptest.NewRequest(http.MethodPost, "/v3/arcs", &slowBody{t, a.gate, others})
 		r.Header.Set("Content-Type", mediaJSON)
 		r.ContentLength = -1
 		w := httptest.NewRecorder()

@@ -9,14 +9,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
-
-const patience = 60 * time.Second
 
 func connect(tb testing.TB, dsn string) *pgx.Conn {
 	tb.Helper()
@@ -69,7 +67,7 @@ func TestCommitsSurviveAKill(t *testing.T) {
 	do(t, conn, "CREATE TABLE x AS SELECT 42 AS n")
 	c.Kill()
 	// What the postmaster leaves behind notices its end when it becomes idle.
-	waitUntil(t, "the connection ends", func() bool {
+	testenv.Await(t, "the connection ends", func() bool {
 		_, err := conn.Exec(t.Context(), "SELECT 1")
 		return err != nil
 	})
@@ -131,21 +129,8 @@ func TestAKilledProcessLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	waitUntil(t, "server and folder are gone", func() bool {
+	testenv.Await(t, "server and folder are gone", func() bool {
 		_, err := os.Stat(strings.TrimSuffix(dir, "/data"))
 		return os.IsNotExist(err) && syscall.Kill(pid, 0) != nil
 	})
-}
-
-func waitUntil(tb testing.TB, what string, holds func() bool) {
-	tb.Helper()
-	tick, deadline := time.NewTicker(20*time.Millisecond), time.After(patience)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			tb.Fatalf("not in time: %s", what)
-		}
-	}
 }

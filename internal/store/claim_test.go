@@ -12,6 +12,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // Twenty updates during a push lead to one more push, of the newest version.
@@ -57,7 +58,7 @@ func TestALostLeaseCanDoNothing(t *testing.T) {
 	late := must(a.ClaimDue(t.Context(), store.ClaimRequest{Holder: "late", Limit: 1, Lease: time.Millisecond, Remote: "git"}))(t)[0]
 	load(t, a, late)
 	var heir *store.Claim
-	eventually(t, "the lease expires", func() bool {
+	testenv.Await(t, "the lease expires", func() bool {
 		if claims := claimN(t, b, 1); len(claims) == 1 {
 			heir = claims[0]
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // A store opens without PostgreSQL, says that it is not ready, answers with a
@@ -205,12 +206,12 @@ func TestAcknowledgedIsDurable(t *testing.T) {
 	stop := make(chan struct{})
 	wg := acknowledged.hammer(t, s, stop)
 	for round := range 3 {
-		eventually(t, "progress", func() bool { return acknowledged.count() > (round+1)*100 || t.Failed() })
+		testenv.Await(t, "progress", func() bool { return acknowledged.count() > (round+1)*100 || t.Failed() })
 		c.Kill()
 		c.Restart()
 	}
 	before := acknowledged.count()
-	eventually(t, "progress after the last restart", func() bool { return acknowledged.count() > before+50 || t.Failed() })
+	testenv.Await(t, "progress after the last restart", func() bool { return acknowledged.count() > before+50 || t.Failed() })
 	close(stop)
 	wg.Wait()
 	acknowledged.verify(t, s)
@@ -225,7 +226,7 @@ func TestCutConnectionsLoseNothing(t *testing.T) {
 	stop := make(chan struct{})
 	wg := acknowledged.hammer(t, s, stop)
 	for round := range 30 {
-		eventually(t, "progress", func() bool { return acknowledged.count() > (round+1)*10 || t.Failed() })
+		testenv.Await(t, "progress", func() bool { return acknowledged.count() > (round+1)*10 || t.Failed() })
 		sql(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 			WHERE datname = current_database() AND application_name = 'test'`)
 	}
@@ -277,7 +278,7 @@ func TestAClaimSurvivesARestart(t *testing.T) {
 	c.Kill()
 	c.Restart()
 	var claims []*store.Claim
-	eventually(t, "the store finds the server again", func() (ok bool) {
+	testenv.Await(t, "the store finds the server again", func() (ok bool) {
 		var err error
 		claims, err = s.ClaimDue(t.Context(), store.ClaimRequest{Holder: "other", Limit: 9, Lease: time.Hour, Remote: "git"})
 		return err == nil

@@ -16,6 +16,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // Counts of a harvest are those of its members, while it runs and for ever
@@ -299,11 +300,11 @@ func TestTheEndWaitsForWhatIsUnderWay(t *testing.T) {
 	}
 	var both sync.WaitGroup
 	both.Go(func() { submit(t, s, inHarvest(h, "A", "two")) })
-	eventually(t, "the submission waits for the row", waiting(1))
+	testenv.Await(t, "the submission waits for the row", waiting(1))
 	var ended store.Harvest
 	over := make(chan struct{})
 	both.Go(func() { defer close(over); ended = end(t, s, h, store.EndOptions{}) })
-	eventually(t, "the end waits for the submission", func() bool {
+	testenv.Await(t, "the end waits for the submission", func() bool {
 		select {
 		case <-over:
 			t.Error("the harvest ended while a submission was under way")
@@ -419,7 +420,7 @@ func TestReadersOfHarvestEventsMissNone(t *testing.T) {
 		wg.Go(func() { submit(t, s, inHarvest(h, fmt.Sprint("A", i), "x")) })
 	}
 	seen, last := map[store.ID]bool{}, int64(0)
-	eventually(t, "all events", func() bool {
+	testenv.Await(t, "all events", func() bool {
 		for _, e := range must(reader.HarvestEvents(t.Context(), h.ID, last, 17))(t) {
 			if e.ID <= last || e.Harvest != h.ID || e.Type != store.EventCreated {
 				t.Errorf("after %d: got %+v", last, e)
@@ -452,7 +453,7 @@ func TestARecordWaitsForReadersOfItsHarvest(t *testing.T) {
 	must(conn.Exec(t.Context(), "SELECT pg_advisory_xact_lock($1)", int64(binary.BigEndian.Uint64(h.ID[:8]))))(t)
 	recorded := make(chan error, 1)
 	go func() { recorded <- s.RecordPush(t.Context(), c, store.Pushed{Commit: "c1"}) }()
-	eventually(t, "the record waits", func() bool {
+	testenv.Await(t, "the record waits", func() bool {
 		var waiting bool
 		if err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
 			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waiting); err != nil {

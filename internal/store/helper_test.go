@@ -148,19 +148,4 @@ func eventTypes(tb testing.TB, s *store.Store, id store.ID) []string {
 	return out
 }
 
-// eventually waits until the condition holds.
-func eventually(tb testing.TB, what string, holds func() bool) {
-	tb.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(patience)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			tb.Fatalf("not in time: %s", what)
-		}
-	}
-}
-
 func connect(dsn string) (*pgx.Conn, error) { return pgx.Connect(context.Background(), dsn) }

@@ -14,6 +14,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // A new ARC is created and due, other content updates it, and each says so in
@@ -218,7 +219,7 @@ func TestAResubmissionDuringAChangeOfTheRow(t *testing.T) {
 		}
 		results <- r
 	}()
-	eventually(t, "the submission waits for the row", func() bool {
+	testenv.Await(t, "the submission waits for the row", func() bool {
 		var n int
 		err := other.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&n)
@@ -304,7 +305,7 @@ func TestConcurrentSubmissionsShareCommits(t *testing.T) {
 	wg.Wait()
 	s.Close()
 	var flushes int64
-	eventually(t, "statistics of the WAL", func() bool {
+	testenv.Await(t, "statistics of the WAL", func() bool {
 		flushes = commits() - before
 		return flushes > 0
 	})
