@@ -364,8 +364,7 @@ func (s *apiSink) end(ctx context.Context, failure error) (open bool, err error)
 
 // rest gives the datasets that have failed: they are in the database, but not in the harvest.
 func (r *runner) rest() upload.Rest {
-	ids := r.failedKeys()
-	named := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return strings.TrimSpace(id) == "" })
+	named := slices.DeleteFunc(r.failedKeys(), func(id string) bool { return strings.TrimSpace(id) == "" })
 	return upload.Rest{Identifiers: named, Unnamed: int64(len(named)) < r.failed.Load()}
 }
 
