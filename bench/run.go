@@ -245,8 +245,11 @@ func (b *bench) sides() []string {
 
 // launch starts a side without waiting for it.
 func (b *bench) launch(side, name string) (*server, error) {
-	if side == sideOurs {
+	switch side {
+	case sideOurs:
 		return b.ours.serve(b.ctx, name, workers())
+	case sideNginx:
+		return serveNginx(b.ctx, b.dir, name)
 	}
 	n, err := strconv.Atoi(strings.TrimPrefix(side, peerPrefix))
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"time"
 )
@@ -9,9 +10,15 @@ import (
 // livenessClients are enough to keep every worker busy.
 const livenessClients = 64
 
-// liveness compares the cheapest request there is.
+// liveness compares the cheapest request there is, also with what it costs a server that can do nothing else.
 func (b *bench) liveness() error {
-	return b.turns(b.sides(), func(side string) error {
+	sides := b.sides()
+	if findNginx() != "" {
+		sides = append(sides, sideNginx)
+	} else {
+		fmt.Fprintln(os.Stderr, "    without nginx; missing: apt-get install nginx-light")
+	}
+	return b.turns(sides, func(side string) error {
 		s, err := b.server(side)
 		if err != nil {
 			return err
