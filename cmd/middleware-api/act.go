@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/gitsync"
@@ -46,7 +47,7 @@ again. Exit status 66 says that there is no such ARC.`,
 		example: `  middleware-api resync edal/10.5447/IPK/2020/1
   middleware-api resync --rdi edal
   middleware-api resync --all`,
-		args: func(cmd *cobra.Command, args []string) error { return usage(cobra.MaximumNArgs(1)(cmd, args)) },
+		args: cli.MaximumArgs(1),
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&rdi, "rdi", "", "all ARCs of this RDI")
 			f.BoolVar(&all, "all", false, "all ARCs")
@@ -82,7 +83,7 @@ content changes or somebody types unpark or resync. It goes on being accepted. W
 did it, when and why stands in the story of the ARC. Exit status 66 says that
 there is no such ARC.`,
 		example: `  middleware-api park edal/10.5447/IPK/2020/1 --reason 'wrong licence, the RDI knows'`,
-		args:    exactArgs(1),
+		args:    cli.ExactArgs(1),
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&reason, "reason", "parked by hand", "why, for those who ask later")
 		},
@@ -107,7 +108,7 @@ func newUnpark() *cobra.Command {
 		long: `unpark makes one ARC due, whoever or whatever has parked it. Exit status 66 says
 that there is no such ARC.`,
 		example: `  middleware-api unpark edal/10.5447/IPK/2020/1`,
-		args:    exactArgs(1),
+		args:    cli.ExactArgs(1),
 		ask: func(ctx context.Context, _ *config.Config, st *store.Store, args []string) (written, int, error) {
 			id, err := report.FindARC(ctx, st, args[0])
 			if err == nil {
@@ -121,8 +122,8 @@ that there is no such ARC.`,
 // oneRemote takes the name of the git store as an argument that may be left
 // out, since there is one.
 func oneRemote(cmd *cobra.Command, args []string) error {
-	if err := cobra.MaximumNArgs(1)(cmd, args); err != nil {
-		return usageError{err}
+	if err := cli.MaximumArgs(1)(cmd, args); err != nil {
+		return err
 	}
 	if len(args) == 1 && args[0] != remoteName {
 		return statusError{exitNoInput, fault.New(fault.RemoteNotFound, nil).WithText(fmt.Sprintf(

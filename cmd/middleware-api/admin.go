@@ -16,6 +16,7 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/spf13/cobra"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/console"
 	"github.com/fairagro/middleware-api/internal/report"
@@ -43,7 +44,7 @@ serves /console and /metrics to root, to the user of the service and to the grou
 of the setting admin.group; on a network address it serves /metrics only. The
 metrics are those of every process of the service on this machine. It works
 whether or not any worker does, and ends when nobody has asked for a while.`,
-		Args: noArgs,
+		Args: cli.NoArgs,
 	}
 	path := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/gitsync"
 	"github.com/fairagro/middleware-api/internal/report"
@@ -26,7 +27,7 @@ difference and one with the counts. Exit status 1 says that there were
 differences that were not repaired.`,
 		Example: `  middleware-api audit
   middleware-api audit --rdi edal --repair`,
-		Args: noArgs,
+		Args: cli.NoArgs,
 	}
 	path := configFlag(cmd)
 	asJSON := jsonFlag(cmd)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/config/setting"
 	"github.com/fairagro/middleware-api/internal/report"
@@ -22,7 +23,7 @@ func newCheck() *cobra.Command {
 its line. Exit status 78 says that the service would not start with it.`,
 		Example: `  middleware-api check
   middleware-api check --config /tmp/new.yaml --role sync`,
-		Args: noArgs,
+		Args: cli.NoArgs,
 	}
 	path := configFlag(cmd)
 	asJSON := jsonFlag(cmd)
@@ -31,7 +32,7 @@ its line. Exit status 78 says that the service would not start with it.`,
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		r, ok := map[string]config.Role{"serve": config.RoleServe, "sync": config.RoleSync, "tool": config.RoleTool}[*role]
 		if !ok {
-			return usageError{fmt.Errorf("role %q is none of serve, sync, tool", *role)}
+			return cli.Usagef("role %q is none of serve, sync, tool", *role)
 		}
 		c, err := config.Load(config.Options{Role: r, Path: *path})
 		problems := []setting.Problem{}

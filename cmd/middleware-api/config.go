@@ -2,10 +2,10 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/report"
 )
@@ -15,7 +15,7 @@ func newConfig() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "show the configuration, or what can be configured",
-		Args:  noArgs,
+		Args:  cli.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	show := &cobra.Command{
@@ -26,7 +26,7 @@ the file, a variable, a credential or the default. Secrets are masked. Exit
 status 78 says that the configuration cannot be used.`,
 		Example: `  middleware-api config show
   MIDDLEWARE_API_CONFIG=/tmp/new.yaml middleware-api config show --json`,
-		Args: noArgs,
+		Args: cli.NoArgs,
 	}
 	path := configFlag(show)
 	showJSON := jsonFlag(show)
@@ -46,7 +46,7 @@ status 78 says that the configuration cannot be used.`,
 		Short: "explain the settings, or those that begin with SETTING",
 		Example: `  middleware-api config docs git_repo
   middleware-api config docs sync.poll_interval`,
-		Args: func(cmd *cobra.Command, args []string) error { return usage(cobra.MaximumNArgs(1)(cmd, args)) },
+		Args: cli.MaximumArgs(1),
 	}
 	docsJSON := jsonFlag(docs)
 	docs.RunE = func(cmd *cobra.Command, args []string) error {
@@ -57,7 +57,7 @@ status 78 says that the configuration cannot be used.`,
 		list := config.Documentation(prefix)
 		switch {
 		case len(list) == 0:
-			return usageError{fmt.Errorf("there is no setting %q; middleware-api config docs lists all", prefix)}
+			return cli.Usagef("there is no setting %q; middleware-api config docs lists all", prefix)
 		case *docsJSON:
 			return report.WriteJSON(cmd.OutOrStdout(), list)
 		}
@@ -68,7 +68,7 @@ status 78 says that the configuration cannot be used.`,
 		Use:     "sample",
 		Short:   "print a configuration file with every setting commented",
 		Example: `  middleware-api config sample >/etc/middleware-api/config.yaml`,
-		Args:    noArgs,
+		Args:    cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := cmd.OutOrStdout().Write(config.Sample())
 			return err

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/fairagro/middleware-api/internal/arc"
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/convert"
 	"github.com/fairagro/middleware-api/internal/rocrate"
 	"github.com/fairagro/middleware-api/internal/scaffold"
@@ -47,7 +48,7 @@ printed on a line of its own: where (JSON Pointer), which entity, what, and what
 to do.`,
 		Example: `  middleware-api convert ro-crate-metadata.json /tmp/arc
   middleware-api convert --report json - /tmp/arc <crate.json | jq '.findings[]'`,
-		Args: exactArgs(2),
+		Args: cli.ExactArgs(2),
 	}
 	asJSON := jsonFlag(cmd)
 	report := cmd.Flags().String("report", "text", "how to tell the outcome: text or json")
@@ -63,7 +64,7 @@ to do.`,
 		case "json":
 			tell = tellJSON
 		default:
-			return usageError{fmt.Errorf("report %q is neither text nor json", *report)}
+			return cli.Usagef("report %q is neither text nor json", *report)
 		}
 		o, err := convertCrate(cmd, args[0], args[1])
 		if err != nil {

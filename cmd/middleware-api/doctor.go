@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/remote"
 	"github.com/fairagro/middleware-api/internal/report"
@@ -30,7 +31,7 @@ who may read everything; it looks at database and git store as the service does.
 		Example: `  middleware-api doctor
   middleware-api doctor --push
   middleware-api doctor --bundle /tmp/middleware-api.tar.gz`,
-		Args: noArgs,
+		Args: cli.NoArgs,
 	}
 	path := configFlag(cmd)
 	asJSON := jsonFlag(cmd)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fairagro/middleware-api/docs"
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/manpage"
 )
 
@@ -66,7 +67,7 @@ it and how. Codes are in causes, in the log (code=), in the header X-Error-Code
 of answers and in findings. Exit status 66 says that there is no such code.`,
 		Example: `  middleware-api errors token_rejected
   middleware-api errors --json`,
-		Args: func(cmd *cobra.Command, args []string) error { return usage(cobra.MaximumNArgs(1)(cmd, args)) },
+		Args: cli.MaximumArgs(1),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			var names []string
 			for _, s := range codes("") {

@@ -3,8 +3,7 @@ package main
 import (
 	"errors"
 
-	"github.com/spf13/cobra"
-
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/fault"
 )
 
@@ -19,16 +18,6 @@ const (
 	exitCannotCreate = 73 // the output cannot be written
 	exitConfig       = 78 // the configuration is wrong
 )
-
-// usageError is a mistake on the command line.
-type usageError struct{ error }
-
-func usage(err error) error {
-	if err == nil {
-		return nil
-	}
-	return usageError{err}
-}
 
 // statusError ends the program with a status of its own. Its text may be
 // empty: then everything has been said already.
@@ -51,7 +40,7 @@ func exitCode(err error) int {
 	if s, ok := errors.AsType[statusError](err); ok {
 		return s.code
 	}
-	if _, ok := errors.AsType[usageError](err); ok {
+	if _, ok := errors.AsType[cli.UsageError](err); ok {
 		return exitUsage
 	}
 	f, ok := fault.Of(err)
@@ -85,15 +74,6 @@ func describe(err error) string {
 	text := "middleware-api: " + err.Error()
 	if remedy := remedyOf(err); remedy != "" {
 		text += "\n  remedy: " + remedy
-	}
-	return text
-}
-
-// help says where a command is explained.
-func help(cmd *cobra.Command) string {
-	text := "\n  see: " + cmd.CommandPath() + " --help"
-	if cmd.HasParent() {
-		text = "\n  usage: " + cmd.UseLine() + text
 	}
 	return text
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/couchimport"
 	"github.com/fairagro/middleware-api/internal/report"
@@ -22,7 +23,7 @@ func newImport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import",
 		Short: "take over what the service before this one kept",
-		Args:  noArgs,
+		Args:  cli.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newImportCouchDB())
@@ -44,7 +45,7 @@ everything is there, 1 some lines were not imported or not proven, 66 the export
 cannot be read, 69 the database cannot be reached (run it again).`,
 		Example: `  middleware-api import couchdb --dry-run export.ndjson
   middleware-api import couchdb export.ndjson`,
-		Args: exactArgs(1),
+		Args: cli.ExactArgs(1),
 	}
 	path := configFlag(cmd)
 	asJSON := jsonFlag(cmd)

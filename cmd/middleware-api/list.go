@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/report"
@@ -121,7 +122,7 @@ behind that ARC. Exit status 0, also when no ARC fits.`,
   middleware-api arcs --code hook_declined --rdi edal
   middleware-api arcs --text barley --limit 5
   middleware-api arcs --state failing --all --json | jq -r .id`,
-		args:     noArgs,
+		args:     cli.NoArgs,
 		flags:    q.flags,
 		sensible: q.sensible,
 		values:   map[string][]string{"state": gitStates, "lifecycle": lifecycles},
@@ -146,7 +147,7 @@ was accepted. Exit status 66 says that there is no such harvest.`,
 		example: `  middleware-api harvests
   middleware-api harvests --rdi edal --status failed
   middleware-api harvests harvest-6f1c2a4e-8f0b-4c1e-9d57-2a86a1b5c9f3`,
-		args: func(cmd *cobra.Command, args []string) error { return usage(cobra.MaximumNArgs(1)(cmd, args)) },
+		args: cli.MaximumArgs(1),
 		flags: func(f *pflag.FlagSet) {
 			f.StringSliceVar(&rdis, "rdi", nil, "of these RDIs only")
 			f.StringVar(&status, "status", "", strings.Join(statuses, ", "))

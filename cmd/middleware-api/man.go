@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fairagro/middleware-api/docs"
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/manpage"
 )
@@ -18,7 +19,7 @@ func newMan() *cobra.Command {
 		Short:     "print a manual page",
 		Hidden:    true,
 		ValidArgs: []string{"middleware-api.8", "middleware-api.yaml.5", "middleware-api-errors.7"},
-		Args:      exactArgs(1),
+		Args:      cli.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch args[0] {
 			case "middleware-api.8":
@@ -29,7 +30,7 @@ func newMan() *cobra.Command {
 			case "middleware-api-errors.7":
 				manpage.Errors(cmd.OutOrStdout(), docs.Errors, version)
 			default:
-				return usageError{fmt.Errorf("there is no manual page %q", args[0])}
+				return cli.Usagef("there is no manual page %q", args[0])
 			}
 			return nil
 		},

@@ -7,6 +7,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/store"
 	"github.com/fairagro/middleware-api/internal/telemetry"
@@ -23,7 +24,7 @@ needs. Programs of the version before go on working on the new schema, so this
 is done before they are replaced. It may be run at any time, and more than once
 at the same time.`,
 		Example: `  middleware-api migrate`,
-		Args:    noArgs,
+		Args:    cli.NoArgs,
 	}
 	path := configFlag(cmd)
 	asJSON := jsonFlag(cmd)

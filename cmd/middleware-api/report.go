@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/report"
 	"github.com/fairagro/middleware-api/internal/store"
@@ -44,7 +45,7 @@ func (q inquiry) command() *cobra.Command {
 	}
 	offer(cmd, q.values)
 	if q.sensible != nil {
-		cmd.PreRunE = func(_ *cobra.Command, args []string) error { return usage(q.sensible(args)) }
+		cmd.PreRunE = func(_ *cobra.Command, args []string) error { return cli.Usage(q.sensible(args)) }
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, st, err := openStore(cmd.Context(), *path)
@@ -124,7 +125,7 @@ answer is part of the picture, and red.`,
 		example: `  middleware-api status
   middleware-api status --rdi edal
   middleware-api status --json | jq -r '.reasons[] | .text + " -> " + .remedy'`,
-		args:  noArgs,
+		args:  cli.NoArgs,
 		flags: func(f *pflag.FlagSet) { f.StringSliceVar(&rdis, "rdi", nil, "only these RDIs") },
 		ask: func(ctx context.Context, c *config.Config, st *store.Store, _ []string) (written, int, error) {
 			fleet, err := report.CollectFleet(ctx)
@@ -153,7 +154,7 @@ something is failing; status tells the two apart. Every code is explained in
 middleware-api-errors(7).`,
 		example: `  middleware-api causes
   middleware-api causes --rdi edal --json`,
-		args:  noArgs,
+		args:  cli.NoArgs,
 		flags: func(f *pflag.FlagSet) { f.StringSliceVar(&rdis, "rdi", nil, "only these RDIs") },
 		ask: func(ctx context.Context, _ *config.Config, st *store.Store, _ []string) (written, int, error) {
 			causes, err := report.CollectCauses(ctx, st, rdis...)
@@ -175,7 +176,7 @@ than one.`,
 		example: `  middleware-api explain edal/10.5447/IPK/2020/1
   middleware-api explain barley
   middleware-api explain d15287234a1b01437556b8d5cc493f1361eff2f44279207f9e4033e8a204b6b2 --json`,
-		args: exactArgs(1),
+		args: cli.ExactArgs(1),
 		ask: func(ctx context.Context, _ *config.Config, st *store.Store, args []string) (written, int, error) {
 			id, err := report.FindARC(ctx, st, args[0])
 			if err != nil {

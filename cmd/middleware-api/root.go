@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/fairagro/middleware-api/internal/cli"
 )
 
 // streams are the standard streams, so that tests can look at them.
@@ -29,8 +30,8 @@ func run(ctx context.Context, args []string, std streams) int {
 		return exitOK
 	}
 	if text := describe(err); text != "" {
-		if _, ok := errors.AsType[usageError](err); ok {
-			text += help(cmd)
+		if _, ok := errors.AsType[cli.UsageError](err); ok {
+			text += cli.Help(cmd)
 		}
 		fmt.Fprintln(std.err, text)
 	}
@@ -46,19 +47,13 @@ func newRoot() *cobra.Command {
 		Long: `middleware-api accepts ARCs (Annotated Research Contexts) as RO-Crate JSON-LD
 over HTTP, keeps them durably in PostgreSQL, turns them into ARC folders and
 pushes them as git repositories to a GitLab group or any other git server.`,
-		Version:       version,
-		Args:          noArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		CompletionOptions: cobra.CompletionOptions{
-			HiddenDefaultCmd: true,
-		},
+		Version: version,
+		Args:    cli.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SuggestionsMinimumDistance = 2
+	cli.Prepare(root)
 	root.SetVersionTemplate("middleware-api version {{.Version}}\n")
 	root.Flags().BoolP("version", "v", false, "print the version")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newServe(),
 		newSync(),
@@ -93,7 +88,7 @@ func newVersion() *cobra.Command {
 		Use:     "version",
 		Short:   "print the version",
 		Example: "  middleware-api version --json",
-		Args:    noArgs,
+		Args:    cli.NoArgs,
 	}
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -103,20 +98,4 @@ func newVersion() *cobra.Command {
 		}, *asJSON)
 	}
 	return cmd
-}
-
-// noArgs and exactArgs are cobra's checks with our exit status.
-func noArgs(cmd *cobra.Command, args []string) error {
-	err := cobra.NoArgs(cmd, args)
-	if err == nil {
-		return nil
-	}
-	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
-		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(like, " or "))
-	}
-	return usageError{err}
-}
-
-func exactArgs(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error { return usage(cobra.ExactArgs(n)(cmd, args)) }
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/httpapi"
 	"github.com/fairagro/middleware-api/internal/ingest"
@@ -31,7 +32,7 @@ http), or, without systemd, on the addresses of the setting listen. It is ready
 when the database has answered once. SIGTERM and SIGINT let it answer what it
 has and then end.`,
 		Example: `  middleware-api serve --with-sync --config ./config.yaml`,
-		Args:    noArgs,
+		Args:    cli.NoArgs,
 	}
 	path := configFlag(cmd)
 	withSync := cmd.Flags().Bool("with-sync", false, "run the synchroniser in the same process (for development and containers)")

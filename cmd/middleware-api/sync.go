@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/gitsync"
 	"github.com/fairagro/middleware-api/internal/ingest"
@@ -28,7 +29,7 @@ SIGTERM or SIGINT. Any number of them may run, on any number of hosts. It also
 ends harvests that were abandoned and forgets tasks that nobody asks for any
 more.`,
 		Example: `  middleware-api sync --config ./config.yaml`,
-		Args:    noArgs,
+		Args:    cli.NoArgs,
 	}
 	path := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

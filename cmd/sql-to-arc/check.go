@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/sqltoarc"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
 )
@@ -19,7 +20,7 @@ func newCheck(o *runOptions) *cobra.Command {
 API, the client certificate and the right to send for the RDI. Changes nothing.
 Counting takes as long as the views need to be computed.`,
 		Example: "  sql-to-arc check --config /etc/sql-to-arc/edaphobase.yaml",
-		Args:    noArgs,
+		Args:    cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, options, err := o.load()
 			if err != nil {

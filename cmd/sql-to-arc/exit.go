@@ -3,8 +3,7 @@ package main
 import (
 	"errors"
 
-	"github.com/spf13/cobra"
-
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config/setting"
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/sqltoarc"
@@ -25,9 +24,6 @@ const (
 	exitConfig      = 78 // the configuration is wrong
 )
 
-// usageError is a mistake on the command line.
-type usageError struct{ error }
-
 // partlyError ends a run that has brought everything but some datasets. All has
 // been said already.
 type partlyError struct{}
@@ -41,7 +37,7 @@ func (e cutOffError) Unwrap() error { return e.error }
 
 // exitCode gives the exit status for an error.
 func exitCode(err error) int {
-	if _, ok := errors.AsType[usageError](err); ok {
+	if _, ok := errors.AsType[cli.UsageError](err); ok {
 		return exitUsage
 	}
 	if _, ok := errors.AsType[partlyError](err); ok {
@@ -83,9 +79,4 @@ func describe(err error) string {
 		}
 	}
 	return "sql-to-arc: " + text
-}
-
-// help says where a command is explained.
-func help(cmd *cobra.Command) string {
-	return "\n  usage: " + cmd.UseLine() + "\n  see: " + cmd.CommandPath() + " --help"
 }

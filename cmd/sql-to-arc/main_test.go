@@ -122,7 +122,7 @@ func TestExitStatus(t *testing.T) {
 func TestMistakesOnTheCommandLine(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"nonsense":              "\n  usage: sql-to-arc [flags]\n  see: sql-to-arc --help\n",
+		"nonsense":              "\n  see: sql-to-arc --help\n",
 		"run --limit x":         "\n  usage: sql-to-arc run [flags]\n  see: sql-to-arc run --help\n",
 		"run --dry-run --out x": "\n  see: sql-to-arc run --help\n",
 		"init":                  "\n  usage: sql-to-arc init postgresql|mysql|mariadb|mssql|oracle [flags]\n  see: sql-to-arc init --help\n",

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/manpage"
 	"github.com/fairagro/middleware-api/internal/sqltoarc"
 )
@@ -16,7 +17,7 @@ func newMan() *cobra.Command {
 		Use:    "man",
 		Short:  "print the manual page",
 		Hidden: true,
-		Args:   noArgs,
+		Args:   cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			writeMan(cmd.OutOrStdout(), cmd.Root())
 			return nil

@@ -11,6 +11,8 @@ import (
 	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/fairagro/middleware-api/internal/cli"
 )
 
 // streams are the standard streams, so that tests can look at them.
@@ -35,8 +37,8 @@ func run(ctx context.Context, args []string, std streams) int {
 		return exitOK
 	}
 	if text := describe(err); text != "" {
-		if _, ok := errors.AsType[usageError](err); ok {
-			text += help(cmd)
+		if _, ok := errors.AsType[cli.UsageError](err); ok {
+			text += cli.Help(cmd)
 		}
 		if inJournal(std.err) {
 			// One record, marked as an error (sd-daemon(3)).
@@ -67,15 +69,12 @@ func newRoot(std streams) *cobra.Command {
 database (PostgreSQL, MySQL, MariaDB, Microsoft SQL Server, Oracle), builds an
 ARC (Annotated Research Context) of each, and uploads those that are new or have
 changed to middleware-api.`,
-		Version:           version,
-		Args:              noArgs,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Version: version,
+		Args:    cli.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
+	cli.Prepare(root)
 	root.SetVersionTemplate("sql-to-arc version {{.Version}}\n")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().StringVarP(&o.config, "config", "c", "", "the configuration `FILE` (default config.yaml, or the one that SQL_TO_ARC_CONFIG names)")
 	root.PersistentFlags().BoolVar(&o.json, "json", false, "write what happens to standard output as JSON, one event per line")
 	root.AddCommand(newRun(o), newCheck(o), newInit(), newConfig(o), newMan())
@@ -85,21 +84,4 @@ changed to middleware-api.`,
 		_ = root.Flags().MarkHidden(name)
 	}
 	return root
-}
-
-// noArgs and exactArgs are cobra's checks with our exit status.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if err := cobra.NoArgs(cmd, args); err != nil {
-		return usageError{err}
-	}
-	return nil
-}
-
-func exactArgs(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := cobra.ExactArgs(n)(cmd, args); err != nil {
-			return usageError{err}
-		}
-		return nil
-	}
 }

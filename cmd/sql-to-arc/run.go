@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/sqltoarc"
 	"github.com/fairagro/middleware-api/internal/telemetry"
@@ -59,7 +60,7 @@ as missing.`,
 		Example: `  sql-to-arc run --dry-run
   sql-to-arc run --only ds-1 --out crates
   sql-to-arc run --config /etc/sql-to-arc/edaphobase.yaml --report report.json`,
-		Args: noArgs,
+		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 	o.flags(cmd)
@@ -129,16 +130,16 @@ func stateDir(configured string) string {
 func (o *runOptions) run(ctx context.Context) error {
 	switch {
 	case o.limit < 0:
-		return usageError{errors.New("--limit must not be negative")}
+		return cli.Usagef("--limit must not be negative")
 	case o.folders && o.out == "":
-		return usageError{errors.New("--folders needs --out")}
+		return cli.Usagef("--folders needs --out")
 	case o.dryRun && o.out != "":
-		return usageError{errors.New("--dry-run and --out exclude each other")}
+		return cli.Usagef("--dry-run and --out exclude each other")
 	case o.resume && (len(o.only) > 0 || o.limit > 0 || o.dryRun || o.out != ""):
-		return usageError{errors.New("--resume is for a whole run")}
+		return cli.Usagef("--resume is for a whole run")
 	}
 	if _, err := os.Stat(filepath.Dir(o.report)); err != nil {
-		return usageError{fmt.Errorf("--report: %w", err)} // now, and not after hours
+		return cli.Usagef("--report: %w", err) // now, and not after hours
 	}
 	c, options, err := o.load()
 	if err != nil {
