@@ -48,7 +48,7 @@ func TestResolveTellsEverything(t *testing.T) {
 	t.Parallel()
 	url := postgres(t)
 	pgExec(t, url, `
-		CREATE VIEW "vInvestigation" AS SELECT 'a'::text AS identifier, 'x'::text AS description_text, 'soon'::text AS submission_date, 1 AS own;
+		CREATE VIEW "vInvestigation" AS SELECT 'a'::text AS identifier, 'soon'::text AS submission_date, 1 AS own;
 		CREATE VIEW vstudy AS SELECT 'a'::text AS identifier, 't'::text AS title;
 		CREATE VIEW "vAssay" AS SELECT 1/0 AS identifier, 'a'::text AS investigation_ref;
 		CREATE TABLE hidden (target_type text, investigation_ref text);
@@ -60,6 +60,7 @@ func TestResolveTellsEverything(t *testing.T) {
 		parts    []string
 	}{
 		{source.Error, []string{"vInvestigation.title", "missing"}},
+		{source.Warning, []string{"vInvestigation", "count as NULL: description_text, public_release_date"}},
 		{source.Warning, []string{"vInvestigation.submission_date", "text", "not dates"}},
 		{source.Note, []string{"vInvestigation", "own"}},
 		{source.Error, []string{"vStudy.investigation_ref", "missing"}},

@@ -130,8 +130,9 @@ func Views() []*View {
 	return []*View{
 		{Name: "vInvestigation", Essential: true, Ref: InvestigationIdentifier, Columns: []Column{
 			required("identifier"), required("title"),
-			// A missing description is read as an empty one.
-			{Name: "description_text", Required: true},
+			// The documentation requires a description, but the earlier converter did
+			// without the column as well as without a value.
+			optional("description_text"),
 			timestamp("submission_date"), timestamp("public_release_date"),
 			{Name: "change_marker", Extra: true},
 		}},
