@@ -391,6 +391,77 @@ api_client:
 	}
 }
 
+// A configuration of the last generation still works as it is, with every key that
+// generation had and nothing where nothing was set, and so does a database without
+// what that generation did without: a description, an assay's title, lists instead
+// of JSON in a text.
+func TestConfigurationOfTheViews(t *testing.T) {
+	c, err := pgx.ParseConfig(pgtest.Empty(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.ConnectConfig(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = conn.Exec(t.Context(), `
+		CREATE TABLE "vInvestigation" (identifier integer, title text, public_release_date date);
+		CREATE TABLE "vStudy" (identifier text, title text, investigation_ref integer);
+		CREATE TABLE "vAssay" (identifier text, measurement_type_term text, investigation_ref integer, study_ref text);
+		CREATE TABLE "vContact" (last_name text, roles jsonb, investigation_ref integer, target_type text DEFAULT 'investigation', target_ref text);
+		INSERT INTO "vInvestigation" VALUES (1, 'One', '2023-06-01'), (2, 'Two', NULL);
+		INSERT INTO "vStudy" VALUES ('S1', 'Study', 1), ('S2', 'Study', 1);
+		INSERT INTO "vAssay" VALUES ('A1', 'sequencing', 1, 'S1'), ('A1', 'sequencing', 1, 'S2'), ('A2', NULL, 1, '["S2"]');
+		INSERT INTO "vContact" (last_name, roles, investigation_ref) VALUES ('Doe', '[{"term": "owner", "uri": null, "version": null}]', 1)`)
+	_ = conn.Close(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := apitest.New(t)
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte(`connection_string: "postgresql+psycopg://unused:unused@localhost:5432/rdi"
+rdi: demo
+rdi_url: https://rdi.example.org
+log_level: INFO
+max_concurrent_arc_builds: 4
+max_concurrent_tasks: ~
+db_batch_size: 5000
+max_studies: 5000
+max_assays: 10000
+arc_generation_timeout_minutes: 30
+debug_limit: ~
+api_client:
+  api_url: https://overridden.example.org
+  client_cert_path: ~
+  client_key_path: ~
+  ca_cert_path: ~
+  timeout: 30.0
+  verify_ssl: "false"
+  follow_redirects: true
+  max_concurrency: 10
+  max_retries: 3
+  retry_backoff_factor: 2.0
+otel:
+  endpoint: null
+  log_console_spans: false
+  log_level: INFO
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SQL_TO_ARC_CONNECTION_STRING", fmt.Sprintf("postgresql+psycopg://%s@/%s?host=%s", c.User, c.Database, c.Host))
+	t.Setenv("SQL_TO_ARC_API_CLIENT_API_URL", api.URL)
+	t.Setenv("SQL_TO_ARC_STATE_DIR", t.TempDir())
+	code, _, problems := invoke(t, "-c", path)
+	if code != 0 || len(api.ARCs()) != 2 {
+		t.Fatalf("status %d, %d ARCs\n%s", code, len(api.ARCs()), problems)
+	}
+	for _, want := range []string{`"identifier":"S2"`, `"identifier":"A2"`, "sequencing", "owner", "2023-06-01T00:00:00"} {
+		if !strings.Contains(api.ARCs()["1"], want) {
+			t.Errorf("%s is missing in:\n%s", want, api.ARCs()["1"])
+		}
+	}
+}
+
 // The manual page is sound, and knows every command and setting; the sample
 // configuration can be read.
 func TestManual(t *testing.T) {

@@ -117,8 +117,8 @@ func databaseSettings(c *Config) []setting.Setting {
 			Doc: "The port, together with db_name.",
 		},
 		{
-			Path: "db_batch_size", Target: &c.BatchSize, Default: "500", Rule: setting.Between(&c.BatchSize, 1, 1000),
-			Doc: "How many investigations are read at a time at most. Large datasets are read in smaller batches by themselves.",
+			Path: "db_batch_size", Target: &c.BatchSize, Default: "500", Rule: setting.AtLeast(&c.BatchSize, 1),
+			Doc: "How many investigations are read at a time at most; more than 1000 count as 1000. Large datasets are read in smaller batches by themselves.",
 		},
 	}
 }
