@@ -164,6 +164,76 @@ func TestRenamedSettingsCount(t *testing.T) {
 	}
 }
 
+// The last generation put the store into a section of its own, with a part that
+// several stores share, and described its RDIs. Whatever the order, what is said of
+// the store itself counts for more than what is shared.
+func TestConfigurationOfTheLastGeneration(t *testing.T) {
+	t.Parallel()
+	const file = `known_rdis:
+  - bonares
+  - id: edal
+    description: e!DAL research data repository
+    url: https://edal.example.org
+arc_store:
+  git: {branch: shared, user_name: Shared, user_email: shared@example.org}
+  git_repo:
+    url: https://git.example.org
+    group: arcs
+    branch: own
+    cache_dir: /tmp/cache
+    rdi_gitlab_topics: {edal: "e!DAL", bonares: bonares}
+consolidated_store:
+  consolidated_git: {repo_url: "https://git.example.org/catalogue.git"}
+`
+	l := mustLoad(t, options(t, config.RoleSync, file))
+	if !slices.Equal(l.KnownRDIs, []string{"bonares", "edal"}) {
+		t.Errorf("RDIs %q", l.KnownRDIs)
+	}
+	if g := l.GitRepo; g.URL != "https://git.example.org" || g.Branch != "own" || g.UserName != "Shared" || g.UserEmail != "shared@example.org" || g.RDIGitLabTopics["edal"] != "e!DAL" {
+		t.Errorf("store %+v", g)
+	}
+	var got []string
+	for _, w := range l.Warnings {
+		got = append(got, fmt.Sprintf("%d %s", w.Line, w.Path))
+	}
+	if want := []string{"2 known_rdis", "7 arc_store.git", "8 arc_store.git_repo", "12 git_repo.cache_dir", "14 consolidated_store"}; !slices.Equal(got, want) {
+		t.Errorf("warnings %q, want %q", got, want)
+	}
+	for _, c := range []struct{ file, environ, secret, branch, token string }{
+		{"arc_store:\n  git_repo: {url: https://g, group: a, branch: own}\n  git: {branch: shared, token: t1}\n", "", "", "own", "t1"},
+		{"arc_store: {git_repo: {url: https://g, group: a, branch: own, token: t1}}\ngit_repo: {branch: top}\n", "", "", "top", "t1"},
+		{"git_repo: {branch: top}\narc_store: {git_repo: {url: https://g, group: a, branch: own, token: t1}}\n", "", "", "top", "t1"},
+		{"arc_store: {git_repo: {url: https://g, group: a, token: t1}}\n", "ARC_STORE_GIT_REPO_TOKEN=t2", "", "main", "t2"},
+		{"arc_store: {git_repo: {url: https://g, group: a, token: t1}}\n", "", "arc_store_git_token", "main", "t3"},
+		{"allowed_rdis: [edal]\narc_store: {type: git_repo, git_repo: {url: https://g, group: a, token: t1}}\n", "", "", "main", "t1"},
+	} {
+		for role, want := range map[config.Role]string{config.RoleServe: "", config.RoleSync: c.token} {
+			o := options(t, role, c.file, c.environ)
+			if c.secret != "" {
+				write(t, filepath.Join(o.Secrets, c.secret), "t3\n")
+			}
+			if g := mustLoad(t, o).GitRepo; g.URL != "https://g" || g.Branch != c.branch || g.Token.Reveal() != want {
+				t.Errorf("%q, %q, role %d: branch %s, token %q, want %s and %q", c.file, c.environ, role, g.Branch, g.Token.Reveal(), c.branch, want)
+			}
+		}
+	}
+	if l := mustLoad(t, options(t, config.RoleServe, "arc_store: {gitlab_api: {url: https://g, group: a}}")); l.GitLabAPI == nil || l.GitRepo != nil {
+		t.Error("a store over GitLab's own interface is not taken")
+	}
+	for text, want := range map[string]string{
+		"known_rdis:\n  - name: edal\n":                                  ":2: known_rdis: element 1 (line 2) has no id",
+		"known_rdis: [{id: 7}]\n":                                        "known_rdis: element 1 (line 1) must be text",
+		"arc_store:\n  git_repo:\n    url: https://g\n":                  ":3: git_repo.group: is required",
+		"arc_store:\n  consolidated_git: {repo_url: x}\n":                ":2: arc_store.consolidated_git: unknown setting",
+		"arc_store: git_repo\n":                                          ":1: arc_store: must be a mapping",
+		"arc_store: {git_repo: {url: 'https://u:geheim@g', group: a}}\n": "git_repo.url: ",
+	} {
+		if got := problems(t, options(t, config.RoleServe, text)); !strings.Contains(got, want) || strings.Contains(got, "geheim") {
+			t.Errorf("%q: got\n%s\nwant %q", text, got, want)
+		}
+	}
+}
+
 // A process that serves HTTP gets no git token, wherever it is, and needs
 // none; the synchroniser gets it, and cannot do without where it must not.
 func TestOnlyTheSynchroniserGetsTheToken(t *testing.T) {

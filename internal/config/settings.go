@@ -39,6 +39,12 @@ func retired() []setting.Retired {
 		{Path: "otel_log_console_spans", Reason: "see otel.log_console_spans", Became: "otel.log_console_spans"},
 		{Path: "otel_endpoint", Reason: "see otel.endpoint", Became: "otel.endpoint"},
 		{Path: "health_checks", Reason: "the health routes always look at everything they can reach, and readiness at what a request needs"},
+		{Path: "allowed_rdis", Became: "known_rdis"},
+		{Path: "arc_store.git_repo", Became: "git_repo"},
+		{Path: "arc_store.git", Became: "git_repo"},
+		{Path: "arc_store.gitlab_api", Became: "gitlab_api"},
+		{Path: "arc_store.type", Reason: "the section that is there says it"},
+		{Path: "consolidated_store", Reason: "no catalogue of all ARCs is written, only a repository for each ARC"},
 		{Path: "otel.log_level", Reason: "there is no export of logs; the journal has them"},
 	}
 }

@@ -30,8 +30,8 @@ func general(c *Config) []setting.Setting {
 			Doc: "Where to listen without systemd: HOST:PORT, [IPv6]:PORT, or unix:/PATH. Under systemd the sockets of middleware-api.socket are used instead. UVICORN_HOST and UVICORN_PORT stand in for it.",
 		},
 		{
-			Path: "known_rdis", Target: &c.KnownRDIs, Default: "[]", Example: "[edal, bonares]", Rule: setting.Match(&c.KnownRDIs, rdiPattern, rdiWords),
-			Doc: "The research data infrastructures whose ARCs are accepted.",
+			Path: "known_rdis", Target: &c.KnownRDIs, Default: "[]", Example: "[edal, bonares]", Rule: setting.Match(&c.KnownRDIs, rdiPattern, rdiWords), Member: "id",
+			Doc: "The research data infrastructures whose ARCs are accepted. An entry may also be a mapping with the name as id.",
 		},
 		{
 			Path: "require_client_cert", Target: &c.RequireClientCert, Default: "true",

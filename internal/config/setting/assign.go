@@ -14,7 +14,7 @@ import (
 func assignNode(s *Setting, n *yaml.Node) error {
 	switch target := s.Target.(type) {
 	case *[]string:
-		return assignList(target, n)
+		return assignList(target, s.Member, n)
 	case *map[string]string:
 		return assignMap(target, n)
 	}
@@ -135,19 +135,36 @@ func splitList(text string) []string {
 	return list
 }
 
-func assignList(target *[]string, n *yaml.Node) error {
+func assignList(target *[]string, member string, n *yaml.Node) error {
 	if n.Kind != yaml.SequenceNode {
 		return fmt.Errorf("must be a list, not %s; write it as [a, b]", kindName(n))
 	}
 	list := make([]string, 0, len(n.Content))
 	for i, element := range n.Content {
 		element = resolve(element)
+		if element.Kind == yaml.MappingNode && member != "" {
+			value := find(element, member)
+			if value == nil {
+				return fmt.Errorf("element %d (line %d) has no %s", i+1, element.Line, member)
+			}
+			element = value
+		}
 		if err := wantText(element, false); err != nil {
 			return fmt.Errorf("element %d (line %d) %w", i+1, element.Line, err)
 		}
 		list = append(list, element.Value)
 	}
 	*target = list
+	return nil
+}
+
+// find gives a member of a mapping, nil if there is none.
+func find(n *yaml.Node, member string) *yaml.Node {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == member {
+			return resolve(n.Content[i+1])
+		}
+	}
 	return nil
 }
 

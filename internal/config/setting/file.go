@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -17,7 +18,12 @@ type document struct {
 	name     string
 	values   map[string]*yaml.Node // by path of the setting
 	sections map[string]*yaml.Node // sections that are there as a mapping
+	former   map[string]*yaml.Node // what has another name now, by its path
 	problems []Problem
+}
+
+func newDocument(name string) *document {
+	return &document{name: name, values: map[string]*yaml.Node{}, sections: map[string]*yaml.Node{}, former: map[string]*yaml.Node{}}
 }
 
 var (
@@ -27,7 +33,7 @@ var (
 
 // parse finds the settings of the table in a file.
 func (t *Table) parse(name string, data []byte) *document {
-	doc := &document{name: name, values: map[string]*yaml.Node{}, sections: map[string]*yaml.Node{}}
+	doc := newDocument(name)
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var root yaml.Node
 	if err := decoder.Decode(&root); err != nil {
@@ -45,7 +51,27 @@ func (t *Table) parse(name string, data []byte) *document {
 	if len(root.Content) == 1 && !isNull(root.Content[0]) {
 		t.walk(doc, root.Content[0], "", 0)
 	}
+	for _, old := range t.Retired {
+		if n := doc.former[old.Path]; n != nil {
+			t.rename(doc, n, old.Became)
+		}
+	}
 	return doc
+}
+
+// rename takes what has the path to now: a value or a section. What is there under
+// that path already stays.
+func (t *Table) rename(doc *document, n *yaml.Node, to string) {
+	moved := newDocument(doc.name)
+	if t.section(to) != nil {
+		t.walk(moved, n, to, 1)
+	} else {
+		moved.values[to] = n
+	}
+	doc.problems = append(doc.problems, moved.problems...)
+	maps.Copy(moved.values, doc.values)
+	maps.Copy(moved.sections, doc.sections)
+	doc.values, doc.sections = moved.values, moved.sections
 }
 
 // Sketch tells which sections a file has as a mapping, without reading values.
@@ -127,11 +153,15 @@ func (t *Table) entry(doc *document, key, value *yaml.Node, path string, depth i
 		p := Problem{Source: doc.name, Line: key.Line, Path: path, Warning: true, Text: "is not used any more: " + old.Reason}
 		if old.Became != "" {
 			p.Text = "is called " + old.Became + " now"
-			if _, given := doc.values[old.Became]; !given && !isNull(value) {
-				doc.values[old.Became] = value
+			if !isNull(value) {
+				doc.former[path] = value
 			}
 		}
 		doc.problems = append(doc.problems, p)
+	case t.former(path):
+		if !isNull(value) {
+			t.walk(doc, value, path, depth+1)
+		}
 	default:
 		doc.problem(key, path, "unknown setting", t.meant(path))
 	}

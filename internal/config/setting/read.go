@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // maxSecret bounds what is read from a secret file: a key, not a disk.
@@ -119,6 +121,7 @@ func (r *reader) read(s *Setting) {
 			r.fail(s, err)
 			return
 		}
+		r.surplus(s, node)
 	}
 	if err := r.override(s); err != nil {
 		r.fail(s, err)
@@ -132,6 +135,28 @@ func (r *reader) read(s *Setting) {
 		if err := s.Rule.Check(); err != nil {
 			r.fail(s, err)
 		}
+	}
+}
+
+// surplus warns of what is in the mappings of a list beside the member that counts.
+func (r *reader) surplus(s *Setting, n *yaml.Node) {
+	if s.Member == "" {
+		return
+	}
+	var names []string
+	for _, element := range n.Content {
+		element = resolve(element)
+		for i := 0; element.Kind == yaml.MappingNode && i+1 < len(element.Content); i += 2 {
+			if name := element.Content[i].Value; name != s.Member && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	if len(names) > 0 {
+		r.problems = append(r.problems, Problem{
+			Source: r.in.Name, Line: n.Line, Path: s.Path, Warning: true,
+			Text: fmt.Sprintf("only %s is used of its elements, not %s", s.Member, strings.Join(names, ", ")),
+		})
 	}
 }
 
@@ -184,7 +209,11 @@ func (r *reader) override(s *Setting) error {
 	if !r.alive(s) {
 		return nil
 	}
-	for _, name := range r.table.envNames(s) {
+	names := r.table.envNames(s)
+	for _, path := range r.table.paths(s)[1:] {
+		names = append(names, r.table.EnvName(path))
+	}
+	for _, name := range names {
 		if value, ok := r.env[name]; ok {
 			return r.set(s, "variable "+name, value)
 		}
@@ -197,9 +226,11 @@ func (r *reader) override(s *Setting) error {
 		}
 	}
 	if r.in.Secrets != "" {
-		name := filepath.Join(r.in.Secrets, r.table.fileName(s.Path))
-		if done, err := r.fromFile(s, name, name); done || err != nil {
-			return err
+		for _, path := range r.table.paths(s) {
+			name := filepath.Join(r.in.Secrets, r.table.fileName(path))
+			if done, err := r.fromFile(s, name, name); done || err != nil {
+				return err
+			}
 		}
 	}
 	return r.elements(s)

@@ -14,6 +14,7 @@ package setting
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -43,6 +44,9 @@ type Setting struct {
 	Env []string
 	// Credentials lists further names in the credentials directory.
 	Credentials []string
+	// Member lets elements of a list be mappings, of which this member is taken and
+	// any other ignored with a warning.
+	Member string
 }
 
 // Section describes a group of settings.
@@ -59,8 +63,9 @@ type Section struct {
 type Retired struct {
 	Path   string
 	Reason string
-	// Became is the path of the setting that has its meaning now, if there is one:
-	// that one gets the value, unless it is given itself.
+	// Became is the path of the setting, or of the section, that has its meaning now,
+	// if there is one: that one gets the value, unless it is given itself. If several
+	// became the same, the first in the table counts.
 	Became string
 }
 
@@ -103,6 +108,17 @@ func (t *Table) envNames(s *Setting) []string {
 	return append(names, s.Env...)
 }
 
+// paths gives the path of a setting and those that it had in earlier generations.
+func (t *Table) paths(s *Setting) []string {
+	paths := []string{s.Path}
+	for _, old := range t.Retired {
+		if rest, ok := strings.CutPrefix(s.Path, old.Became+"."); ok && old.Became != "" {
+			paths = append(paths, old.Path+"."+rest)
+		}
+	}
+	return paths
+}
+
 // fileName gives the name of the secret file for a path.
 func (t *Table) fileName(path string) string {
 	name := strings.ReplaceAll(path, ".", "_")
@@ -137,6 +153,12 @@ func (t *Table) retired(path string) *Retired {
 		}
 	}
 	return nil
+}
+
+// former reports whether there was a section of that name that is not named in the
+// table, only what was in it.
+func (t *Table) former(section string) bool {
+	return slices.ContainsFunc(t.Retired, func(old Retired) bool { return parent(old.Path) == section })
 }
 
 // parent gives the section of a path, "" at the top.
