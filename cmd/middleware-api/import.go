@@ -139,7 +139,7 @@ func (s importSummary) Write(w io.Writer) error {
 	}{{"ARCs", s.ARCs}, {"harvests", s.Harvests}} {
 		fmt.Fprintf(w, "%s: %d in the export = %d %s + %d %s + %d not imported\n", k.name, k.k.Read, k.k.Imported, done, k.k.There, there, k.k.Bad)
 	}
-	fmt.Fprintf(w, "passed over: %d tasks (they are not needed any more), %d others (deleted, or of CouchDB itself)\n", s.Tasks, s.Others)
+	fmt.Fprintf(w, "passed over: %d tasks (they are not needed any more), %d others (deleted, keys of harvests, or of CouchDB itself)\n", s.Tasks, s.Others)
 	fmt.Fprintf(w, "lines that hold no document of the old service: %d\n", s.Unreadable)
 	fmt.Fprintf(w, "recorded hashes that are not those of the content: %d (the content counts)\n", s.HashDiffers)
 	fmt.Fprintf(w, "pushed by the old service, to be compared with the repository only: %d\n", s.Pushed)

@@ -85,6 +85,7 @@ const (
 	prefixARC     = "arc_"
 	prefixHarvest = "harvest-"
 	prefixTask    = "task_status_"
+	prefixKey     = "harvest-idempotency:" // which harvest a client's key has begun
 	prefixDesign  = "_design/"
 )
 

@@ -51,7 +51,7 @@ type Summary struct {
 	ARCs       Kind  `json:"arcs"`
 	Harvests   Kind  `json:"harvests"`
 	Tasks      int64 `json:"tasks_passed_over"`
-	Others     int64 `json:"others_passed_over"` // design documents and deleted ones
+	Others     int64 `json:"others_passed_over"` // design documents, keys of harvests and deleted ones
 	Unreadable int64 `json:"unreadable"`         // lines that hold no document of the old service
 	// Proven counts ARCs whose content, read back from the database, has the hash
 	// of the content in the export.
@@ -142,7 +142,7 @@ func (r *run) line(ctx context.Context, number int, line []byte) error {
 	case err != nil:
 		r.problem(Problem{Line: number, Text: err.Error()}, func(s *Summary) { s.Unreadable++ })
 		err = nil
-	case d.Deleted, strings.HasPrefix(d.ID, prefixDesign):
+	case d.Deleted, strings.HasPrefix(d.ID, prefixDesign), strings.HasPrefix(d.ID, prefixKey):
 		r.count(func(s *Summary) { s.Others++ })
 	case strings.HasPrefix(d.ID, prefixTask):
 		r.count(func(s *Summary) { s.Tasks++ })

@@ -175,8 +175,9 @@ func TestRowsOfAllDocsAndGzip(t *testing.T) {
 	row := func(id, doc string) string {
 		return fmt.Sprintf(`{"id":%q,"key":%q,"value":{"rev":"1-a"},"doc":%s}`, id, id, doc)
 	}
-	export := `{"total_rows":4,"offset":0,"rows":[` + "\r\n" +
+	export := `{"total_rows":5,"offset":0,"rows":[` + "\r\n" +
 		row("_design/x", `{"_id":"_design/x","language":"query"}`) + ",\r\n" +
+		row("harvest-idempotency:1", `{"_id":"harvest-idempotency:1","type":"harvest_idempotency","status":"committed","harvest_id":"`+harvestID+`"}`) + ",\r\n" +
 		row("arc_1", arcDocument(t, "A1")) + ",\r\n" +
 		row("task_status_1", `{"_id":"task_status_1","status":"SUCCESS","result":{"client_id":"x"}}`) + ",\r\n" +
 		row(harvestID, harvestDocument) + "\r\n]}\r\n"
@@ -190,7 +191,7 @@ func TestRowsOfAllDocsAndGzip(t *testing.T) {
 	}
 	for name, text := range map[string]string{"plain": export, "gzip": zipped.String()} {
 		sum, problems := load(t, st, text, couchimport.Options{})
-		if len(problems) > 0 || sum.Lines != 4 || sum.ARCs.Read != 1 || sum.Harvests.Read != 1 || sum.Tasks != 1 || sum.Others != 1 || sum.Proven != 1 {
+		if len(problems) > 0 || sum.Lines != 5 || sum.ARCs.Read != 1 || sum.Harvests.Read != 1 || sum.Tasks != 1 || sum.Others != 2 || sum.Proven != 1 {
 			t.Errorf("%s: %+v, %v", name, sum, problems)
 		}
 	}
