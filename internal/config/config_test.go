@@ -184,6 +184,7 @@ arc_store:
     rdi_gitlab_topics: {edal: "e!DAL", bonares: bonares}
 consolidated_store:
   consolidated_git: {repo_url: "https://git.example.org/catalogue.git"}
+rate_limiting: {enabled: true, arc_submit_per_minute: 60}
 `
 	l := mustLoad(t, options(t, config.RoleSync, file))
 	if !slices.Equal(l.KnownRDIs, []string{"bonares", "edal"}) {
@@ -196,7 +197,7 @@ consolidated_store:
 	for _, w := range l.Warnings {
 		got = append(got, fmt.Sprintf("%d %s", w.Line, w.Path))
 	}
-	if want := []string{"2 known_rdis", "7 arc_store.git", "8 arc_store.git_repo", "12 git_repo.cache_dir", "14 consolidated_store"}; !slices.Equal(got, want) {
+	if want := []string{"2 known_rdis", "7 arc_store.git", "8 arc_store.git_repo", "12 git_repo.cache_dir", "14 consolidated_store", "16 rate_limiting"}; !slices.Equal(got, want) {
 		t.Errorf("warnings %q, want %q", got, want)
 	}
 	for _, c := range []struct{ file, environ, secret, branch, token string }{

@@ -39,6 +39,7 @@ func retired() []setting.Retired {
 		{Path: "otel_log_console_spans", Reason: "see otel.log_console_spans", Became: "otel.log_console_spans"},
 		{Path: "otel_endpoint", Reason: "see otel.endpoint", Became: "otel.endpoint"},
 		{Path: "health_checks", Reason: "the health routes always look at everything they can reach, and readiness at what a request needs"},
+		{Path: "rate_limiting", Reason: "requests are not counted by the minute; see max_concurrent_requests"},
 		{Path: "allowed_rdis", Became: "known_rdis"},
 		{Path: "arc_store.git_repo", Became: "git_repo"},
 		{Path: "arc_store.git", Became: "git_repo"},
