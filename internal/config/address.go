@@ -25,6 +25,16 @@ func location(v *string, schemes ...string) setting.Rule {
 	})
 }
 
+// optional lets an empty text pass as well, which means none as it always has.
+func optional(v *string, rule setting.Rule) setting.Rule {
+	return setting.Rule{Words: rule.Words, Check: func() error {
+		if *v == "" {
+			return nil
+		}
+		return rule.Check()
+	}}
+}
+
 // addressProblem says what keeps a text from being an address to listen on.
 func addressProblem(text string) string {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {

@@ -159,6 +159,9 @@ func TestRenamedSettingsCount(t *testing.T) {
 			t.Errorf("%q gives %q", text, l.OTel.Endpoint)
 		}
 	}
+	if l := mustLoad(t, options(t, config.RoleServe, "otel: {endpoint: ''}\n")); l.OTel.Endpoint != "" {
+		t.Errorf("an empty endpoint gives %q", l.OTel.Endpoint)
+	}
 	if got := problems(t, options(t, config.RoleServe, "otel_endpoint: nonsense\n")); !strings.Contains(got, ":1: otel.endpoint: ") {
 		t.Errorf("problems: %s", got)
 	}

@@ -195,7 +195,7 @@ func observation(c *Config) []setting.Setting {
 	return []setting.Setting{
 		{
 			Path: "otel.endpoint", Target: &c.OTel.Endpoint, Example: "http://collector.example.org:4318",
-			Rule: location(&c.OTel.Endpoint, "https://", "http://"),
+			Rule: optional(&c.OTel.Endpoint, location(&c.OTel.Endpoint, "https://", "http://")),
 			Doc:  "Where traces are sent with OTLP over HTTP; /v1/traces is added. Without it nothing is traced.",
 		},
 		{
