@@ -230,6 +230,30 @@ func TestStudyReferences(t *testing.T) {
 	}
 }
 
+// What is no role is told, and the others count; a list that cannot be read has none.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	for roles, want := range map[string]struct{ names, finding string }{
+		`[{"term": "a", "uri": null}, {"term": "b", "version": 3}, null, {"uri": "u"}]`: {"a b", ""},
+		`[{"term": "a"}, "b", {"term": "c"}]`:                                           {"a c", `"\"b\"" is not an object`},
+		`[{"term": 7}, {"term": "a"}]`:                                                  {"a", "is not an object"},
+		`{"term": "a"}`:                                                                 {"", "it is not a JSON array"},
+		`[{"term": "a"}`:                                                                {"", "it is not a JSON array"},
+		"null":                                                                          {"", ""},
+	} {
+		d := dataset(t)
+		d.Contacts = []source.Row{row(t, "vContact", map[string]string{"last_name": "L", "roles": roles, "target_type": "investigation", "investigation_ref": "I"})}
+		result := mapping.New(mapping.Limits{}).Map(d)
+		var names []string
+		for _, r := range result.ARC.Contacts[0].Roles {
+			names = append(names, r.Name)
+		}
+		if got := strings.Join(names, " "); got != want.names || (want.finding == "") != (len(result.Findings) == 0) || want.finding != "" && !strings.Contains(result.Findings[0].Text, want.finding) {
+			t.Errorf("%s: got %q and %v, want %q and %q", roles, got, result.Findings, want.names, want.finding)
+		}
+	}
+}
+
 // Rows of one table belong together however their target is spelled, and a whole
 // number is one with zeros behind the point, too.
 func TestSpellings(t *testing.T) {

@@ -247,19 +247,26 @@ func (b *builder) contact(row source.Row) {
 	}
 }
 
-// roles reads a JSON array of {"term", "uri", "version"}.
+// roles reads a JSON array of {"term", "uri", "version"}. What is none of these in it
+// does not keep the others from counting.
 func (b *builder) roles(text, name string) []arc.OntologyTerm {
 	if text = strings.TrimSpace(text); text == "" || text == "[]" || text == "null" {
 		return nil
 	}
-	var list []struct{ Term, URI string }
+	var list []json.RawMessage
 	if err := json.Unmarshal([]byte(text), &list); err != nil {
 		b.report(source.Warning, contacts, name, "roles", "it is not a JSON array of objects with term, uri and version; the contact has no roles",
 			`write [{"term": "researcher", "uri": "..."}]`)
 		return nil
 	}
 	roles := make([]arc.OntologyTerm, 0, len(list))
-	for _, r := range list {
+	for _, element := range list {
+		var r struct{ Term, URI string }
+		if err := json.Unmarshal(element, &r); err != nil {
+			b.report(source.Warning, contacts, name, "roles", fmt.Sprintf("%q is not an object with term, uri and version; it is left out", shorten(string(element))),
+				`write [{"term": "researcher", "uri": "..."}]`)
+			continue
+		}
 		if r.Term != "" {
 			roles = append(roles, arc.NewTerm(r.Term, r.URI))
 		}
