@@ -36,6 +36,7 @@ func (w *worker) drain(reason error, hurry <-chan struct{}) {
 	w.logStopping(reason)
 	w.notify.stopping(w.status("draining"))
 	w.fleet.leave()
+	w.room.leave() // others take connections from now on
 	w.listeners.close()
 	// A connection that was accepted but not counted yet is counted when
 	// Serve has returned.

@@ -28,6 +28,7 @@ type worker struct {
 	traffic  *traffic
 	recycler *recycler
 	fleet    *fleet
+	room     *room // nil where connections are not left to other workers
 
 	listeners listeners
 	servers   map[string]*http.Server // by endpoint
@@ -60,12 +61,28 @@ func Run(ctx context.Context, options Options) error {
 		return err
 	}
 	w.listeners = ls
+	if inherited {
+		w.gather()
+	}
 	for _, name := range names(ls) {
 		for _, l := range ls[name] {
 			w.log.Debug("listening", "endpoint", name, "address", l.Addr().String(), "inherited", inherited)
 		}
 	}
 	return w.run(ctx, signals)
+}
+
+// gather lets connections gather in few workers. Without that the worker serves
+// as well.
+func (w *worker) gather() {
+	r, err := openRoom(w.options.RuntimeDir, w.options.Instance, w.traffic.conns.Load)
+	if err == nil && r != nil {
+		w.room = r
+		err = w.listeners.gather(r)
+	}
+	if err != nil {
+		w.log.Warn("connections spread over all workers", "error", err)
+	}
 }
 
 func newWorker(ctx context.Context, o Options) *worker {

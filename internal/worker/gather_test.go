@@ -1,0 +1,227 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fairagro/middleware-api/internal/testenv"
+)
+
+// gatherers are workers that share a socket and a runtime directory.
+type gatherers struct {
+	address   net.Addr
+	listeners []listeners
+	rooms     []*room
+	taken     []atomic.Int64
+	conns     []atomic.Int64 // that each believes to have
+}
+
+func newGatherers(t *testing.T, n int, network string) *gatherers {
+	t.Helper()
+	dir := t.TempDir()
+	address := "127.0.0.1:0"
+	if network == "unix" {
+		address = filepath.Join(dir, "socket")
+	}
+	var lc net.ListenConfig
+	socket, err := lc.Listen(t.Context(), network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = socket.Close() })
+	g := &gatherers{address: socket.Addr(), taken: make([]atomic.Int64, n), conns: make([]atomic.Int64, n)}
+	for i := range n {
+		f, err := socket.(sharable).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.FileListener(f)
+		_ = f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := openRoom(dir, strconv.Itoa(i+1), g.conns[i].Load)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ls := listeners{"http": {l}}
+		if err := ls.gather(r); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { g.stop(i) })
+		g.listeners, g.rooms = append(g.listeners, ls), append(g.rooms, r)
+	}
+	return g
+}
+
+// work lets a worker take connections until it is stopped, and gives why it ended.
+func (g *gatherers) work(i int) <-chan error {
+	ended := make(chan error, 1)
+	_ = g.rooms[i].better() // says that it has room, as it does before it waits
+	go func() {
+		for {
+			conn, err := g.listeners[i]["http"][0].Accept()
+			if err != nil {
+				ended <- err
+				return
+			}
+			g.taken[i].Add(1)
+			_ = conn.Close()
+		}
+	}()
+	return ended
+}
+
+// stop is what a worker does when it drains.
+func (g *gatherers) stop(i int) {
+	g.rooms[i].leave()
+	g.listeners[i].close()
+}
+
+// call opens connections one after the other; each has been taken at the end.
+func (g *gatherers) call(t *testing.T, times int) {
+	t.Helper()
+	for range times {
+		var d net.Dialer
+		conn, err := d.DialContext(t.Context(), g.address.Network(), g.address.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
+		if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("nobody takes the connection")
+		}
+		_ = conn.Close()
+	}
+}
+
+// Connections go to the first worker that is there and has room.
+func TestConnectionsGather(t *testing.T) {
+	t.Parallel()
+	const calls = 100
+	for name, tt := range map[string]struct {
+		conns [3]int64
+		gone  int // so many of the first have drained
+		taker int
+	}{
+		"all are there":             {taker: 0},
+		"the first has drained":     {gone: 1, taker: 1},
+		"the first two have":        {gone: 2, taker: 2},
+		"the first is crowded":      {conns: [3]int64{crowd, 0, 0}, taker: 1},
+		"the first two are crowded": {conns: [3]int64{crowd, 10 * crowd, 0}, taker: 2},
+		"the last two are crowded":  {conns: [3]int64{crowd - 1, crowd, crowd}, taker: 0},
+	} {
+		for _, network := range []string{"tcp", "unix"} {
+			t.Run(name+", "+network, func(t *testing.T) {
+				t.Parallel()
+				g := newGatherers(t, 3, network)
+				for i := range 3 {
+					g.conns[i].Store(tt.conns[i])
+					g.work(i)
+					if i < tt.gone {
+						g.stop(i)
+					}
+				}
+				// Other work on the machine may keep any worker from being in time.
+				testenv.Await(t, fmt.Sprintf("most connections to be taken by worker %d", tt.taker+1), func() bool {
+					before := g.taken[tt.taker].Load()
+					g.call(t, calls)
+					return g.taken[tt.taker].Load()-before > calls*3/4
+				})
+			})
+		}
+	}
+}
+
+// Whoever has room but hangs, is not there for others to wait for; and when all
+// are crowded, all take connections.
+func TestNoConnectionIsLeftBehind(t *testing.T) {
+	t.Parallel()
+	for _, network := range []string{"tcp", "unix"} {
+		g := newGatherers(t, 3, network)
+		_ = g.rooms[0].better() // and takes none
+		g.work(1)
+		g.work(2)
+		g.call(t, 100)
+
+		g = newGatherers(t, 2, network)
+		for i := range 2 {
+			g.conns[i].Store(10 * crowd)
+			g.work(i)
+		}
+		testenv.Await(t, "both crowded workers to take connections", func() bool {
+			g.call(t, 10)
+			return g.taken[0].Load() > 0 && g.taken[1].Load() > 0
+		})
+	}
+}
+
+// A worker that was crowded has room again when a quarter of that is gone, not
+// with each connection that comes and goes.
+func TestRoomComesBack(t *testing.T) {
+	t.Parallel()
+	g := newGatherers(t, 2, "tcp")
+	first, second := g.rooms[0], g.rooms[1]
+	for _, step := range []struct {
+		conns  int64
+		better bool // than the second, for which nothing changes
+	}{{0, true}, {crowd - 1, true}, {crowd, false}, {crowd - 1, false}, {crowd * 3 / 4, false}, {crowd*3/4 - 1, true}} {
+		g.conns[0].Store(step.conns)
+		_ = first.better()
+		if got := second.better(); got != step.better {
+			t.Errorf("with %d connections the first is better: %t, want %t", step.conns, got, step.better)
+		}
+	}
+	first.leave()
+	if second.better() {
+		t.Error("a worker that has left is waited for")
+	}
+}
+
+// A worker that drains stops taking connections at once, also while it leaves
+// one to others.
+func TestDrainedWorkerTakesNothing(t *testing.T) {
+	t.Parallel()
+	for _, called := range []bool{false, true} {
+		g := newGatherers(t, 2, "tcp")
+		_ = g.rooms[0].better()
+		ended := []<-chan error{g.work(1)}
+		if called {
+			var d net.Dialer
+			conn, err := d.DialContext(t.Context(), "tcp", g.address.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+		} else {
+			ended = append(ended, g.work(0))
+		}
+		for i := range 2 {
+			g.stop(i)
+		}
+		for _, e := range ended {
+			if err := <-e; !errors.Is(err, net.ErrClosed) {
+				t.Errorf("called: %t: %v", called, err)
+			}
+		}
+	}
+}
+
+// Who has no number, or no runtime directory, leaves nothing to others.
+func TestNobodyToGatherWith(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ dir, instance string }{{"", "1"}, {t.TempDir(), ""}, {t.TempDir(), "blue"}, {t.TempDir(), "0"}} {
+		r, err := openRoom(tt.dir, tt.instance, func() int64 { return 0 })
+		if r != nil || err != nil {
+			t.Errorf("%q, %q: %v, %v", tt.dir, tt.instance, r, err)
+		}
+		r.leave()
+	}
+}
