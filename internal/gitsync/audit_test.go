@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -122,6 +123,74 @@ func TestAuditWithTrouble(t *testing.T) {
 	}
 	if a := r.state(t, id); a.Git.State != store.Synced {
 		t.Errorf("state %s", a.Git.State)
+	}
+}
+
+// asked is a remote that counts the questions for heads, and lets a test do
+// something between question and answer.
+type asked struct {
+	remote.Remote
+	heads  atomic.Int32
+	before func()
+}
+
+func (a *asked) Head(ctx context.Context, id, ref string) (string, error) {
+	a.heads.Add(1)
+	if a.before != nil {
+		a.before()
+	}
+	return a.Remote.Head(ctx, id, ref)
+}
+
+// The remote is not asked about ARCs that are on their way anyway, whatever is there.
+func TestAuditLeavesOutWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	to := &asked{Remote: r.fileRemote(t)}
+	stop := r.run(t, to, nil)
+	pushed, updated := r.submit(t, "pushed", "version 1"), r.submit(t, "updated", "version 1")
+	r.awaitState(t, pushed, "synced")
+	r.awaitState(t, updated, "synced")
+	stop()
+	if err := r.store.RequestPush(t.Context(), pushed, store.Actor{}); err != nil {
+		t.Fatal(err)
+	}
+	r.submit(t, "updated", "version 2")
+	r.submit(t, "new", "version 1")
+	sum, err := gitsync.Audit(t.Context(), r.store, to, gitsync.AuditOptions{Repair: true}, func(d gitsync.Difference) { t.Errorf("found %+v", d) })
+	if err != nil || sum != (gitsync.AuditSummary{Checked: 3, Pending: 3}) || to.heads.Load() != 0 {
+		t.Errorf("got %+v, %v and %d questions, want three pending and none", sum, err, to.heads.Load())
+	}
+}
+
+// An ARC that is pushed, or becomes due, between the look at the record and the look
+// at the remote is no difference, and nothing to repair.
+func TestAuditRacesWithAPush(t *testing.T) {
+	t.Parallel()
+	for name, synchronises := range map[string]bool{"pushed meanwhile": true, "due by now": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			to := &asked{Remote: r.fileRemote(t)}
+			stop := r.run(t, to, nil)
+			id := r.submit(t, "a", "version 1")
+			r.awaitState(t, id, "synced")
+			if !synchronises {
+				stop()
+				// What is there is not what is recorded.
+				gitlabtest.Commit(t, r.repo(id), map[string]string{"isa.investigation.xlsx": "by hand"})
+			}
+			to.before = func() {
+				r.submit(t, "a", "version 2")
+				if synchronises {
+					testenv.Await(t, "the second version is there", func() bool { return r.state(t, id).Git.PushedVersion == 2 })
+				}
+			}
+			sum, err := gitsync.Audit(t.Context(), r.store, to, gitsync.AuditOptions{Repair: true}, func(d gitsync.Difference) { t.Errorf("found %+v", d) })
+			if err != nil || sum != (gitsync.AuditSummary{Checked: 1, Pending: 1}) {
+				t.Errorf("got %+v, %v, want one pending", sum, err)
+			}
+		})
 	}
 }
 
