@@ -26,6 +26,9 @@ import (
 
 func TestMain(m *testing.M) {
 	supervise.Main()
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
 	os.Exit(m.Run())
 }
 

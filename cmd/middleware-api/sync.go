@@ -64,19 +64,7 @@ func synchronise(ctx context.Context, c *config.Config, logging *telemetry.Loggi
 	warnOfToken(c, log)
 	watch.metrics.Registerer.MustRegister(report.NewCollector(st))
 	defer startAdmin(ctx, c, "sync", st, watch.metrics, log)()
-	return worker.RunTask(ctx, worker.TaskOptions{
-		Run: func(ctx context.Context) error {
-			work.run(ctx)
-			return nil
-		},
-		Ready:      st.Ready,
-		Alive:      work.pusher.Alive,
-		Status:     work.pusher.Status,
-		DrainLimit: c.Worker.GracefulTimeout,
-		MaxAge:     c.Worker.MaxAge,
-		MaxMemory:  uint64(c.Worker.MaxMemory),
-		Logger:     log,
-	})
+	return worker.RunTask(ctx, work.task(st, c))
 }
 
 // warnOfToken says early what the git server would say to the first push.
@@ -112,6 +100,23 @@ func newSynchroniser(st *store.Store, service *ingest.Service, c *config.Config,
 		to:      to,
 		log:     log,
 	}, nil
+}
+
+// task is what the service manager is told of the synchroniser.
+func (s *synchroniser) task(st *store.Store, c *config.Config) worker.TaskOptions {
+	return worker.TaskOptions{
+		Run: func(ctx context.Context) error {
+			s.run(ctx)
+			return nil
+		},
+		Ready:      st.Ready,
+		Alive:      s.pusher.Alive,
+		Status:     s.pusher.Status,
+		DrainLimit: c.Worker.GracefulTimeout,
+		MaxAge:     c.Worker.MaxAge,
+		MaxMemory:  uint64(c.Worker.MaxMemory),
+		Logger:     s.log,
+	}
 }
 
 // run works until ctx ends, and has handed everything back when it returns.
