@@ -3,17 +3,20 @@ package ingest_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/ingest"
 	"github.com/fairagro/middleware-api/internal/rocrate"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 func begin(tb testing.TB, w world, by ingest.Caller) store.Harvest {
@@ -299,16 +302,71 @@ func TestHousekeeping(t *testing.T) {
 	}
 }
 
+// Young harvests and tasks are left alone by the housekeeping.
+func TestHousekeepingSparesTheYoung(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{HarvestIdle: time.Hour, TaskAge: time.Hour})
+	h := begin(t, w, client("c"))
+	id := must[uuid.UUID](t)(w.KeepTask(t.Context(), client("c"), "r", "message", nil, ""))
+	if err := w.KeepOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := must[store.Harvest](t)(w.Harvest(t.Context(), ingest.HarvestID(h))); got.Status != store.Running {
+		t.Errorf("harvest: got %+v", got)
+	}
+	must[store.Task](t)(w.Task(t.Context(), id.String()))
+}
+
+// The log tells of a harvest that marked nothing as missing, because it was not
+// whole or too much was missing, and not of one that brought everything.
+func TestTheLogTellsOfAGuardedHarvest(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		bring   []string
+		missing ingest.Missing
+		guarded bool
+	}{
+		"everything came": {[]string{"A", "B"}, ingest.Missing{}, false},
+		"not whole":       {[]string{"A", "B"}, ingest.Missing{KeepAll: true}, true},
+		"half is missing": {[]string{"A"}, ingest.Missing{}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := &testenv.Log{}
+			w := newWorld(t, ingest.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+			by := client("c")
+			for _, identifier := range []string{"A", "B"} {
+				must[*ingest.Accepted](t)(w.Submit(t.Context(), by, "r", crate(t, identifier, "x"), ingest.WithoutLog))
+			}
+			h := begin(t, w, by)
+			for _, identifier := range c.bring {
+				must[*ingest.Accepted](t)(w.SubmitInHarvest(t.Context(), by, h, crate(t, identifier, "x"), ingest.WithoutLog))
+			}
+			must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Completed, c.missing))
+			want := 0
+			if c.guarded {
+				want = 1
+			}
+			if got := log.Count("level=WARN msg=\"harvest marked no arc as missing\" harvest_id=" + ingest.HarvestID(h) + " rdi=r note="); got != want {
+				t.Errorf("told %d times, want %d:\n%s", got, want, log)
+			}
+		})
+	}
+}
+
 // Waiting for git ends when the content is there, when its push has failed, or
 // when the time is up.
 func TestWaitingForGit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ingest.Options{})
 	a := must[*ingest.Accepted](t)(w.Submit(t.Context(), client("c"), "r", crate(t, "A", "x"), ingest.WithoutLog))
-	short, cancel := contextWithTimeout(t, time.Millisecond)
-	defer cancel()
-	if arc := must[store.ARC](t)(w.AwaitGit(short, a.ID)); arc.Git.State != store.Due {
-		t.Errorf("time is up: got %s", arc.Git.State)
+	// The state is told also when the time is up before the first look.
+	for _, patience := range []time.Duration{time.Millisecond, 0} {
+		short, cancel := contextWithTimeout(t, patience)
+		defer cancel()
+		if arc := must[store.ARC](t)(w.AwaitGit(short, a.ID)); arc.Git.State != store.Due {
+			t.Errorf("time is up: got %s", arc.Git.State)
+		}
 	}
 	claims, err := w.store.ClaimDue(t.Context(), store.ClaimRequest{Holder: "t", Limit: 1, Lease: time.Hour, Remote: "git"})
 	if err != nil || len(claims) != 1 {
