@@ -86,15 +86,12 @@ func (a *API) bulk(x *exchange) error {
 	}
 	err = a.service.Bulk(x.ctx(), x.caller(), h, a.bulkLines(lines), report)
 	if closed := out.close(); closed != nil {
-		return closed
-	}
-	if err != nil && x.w.record.Status != 0 {
-		panic(http.ErrAbortHandler) // the answer must not look whole
+		err = closed
 	}
 	if err == nil && x.w.record.Status == 0 {
 		x.w.WriteHeader(http.StatusOK)
 	}
-	return err
+	return abortIfBegun(x.w, err)
 }
 
 // bulkLines gives the ARCs of the lines. What ends the body before its time, other
