@@ -27,7 +27,7 @@ func certifiedViewer(operators []string) func(*http.Request) (console.Viewer, bo
 		if !ok {
 			return console.Viewer{}, false
 		}
-		operator := v.Client.Named &&
+		operator := v.Client.ID != "" &&
 			(v.Client.Operator || slices.Contains(operators, v.Client.ID) || slices.Contains(operators, "sha256:"+v.Client.Fingerprint))
 		return console.Viewer{Actor: v.Actor, Operator: operator, RDIs: v.Client.RDIs()}, true
 	}

@@ -204,6 +204,20 @@ func TestConsoleOverHTTPGoesByCertificate(t *testing.T) {
 	}
 }
 
+// Whoever comes without a certificate is no operator, even if what is listed looks
+// like his name or his fingerprint.
+func TestTheAnonymousAreNoOperators(t *testing.T) {
+	t.Parallel()
+	for _, listed := range []string{"", "sha256:"} {
+		r := httptest.NewRequest(http.MethodGet, "/console", http.NoBody)
+		visit(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if who, ok := certifiedViewer([]string{listed})(r); !ok || who.Operator {
+				t.Errorf("listed %q: got %+v, %t", listed, who, ok)
+			}
+		}))(httptest.NewRecorder(), r, httpapi.Visitor{Actor: store.Actor{Subject: "anonymous"}})
+	}
+}
+
 // What an operator does is written down with his certificate and the request; a
 // form of another site does nothing.
 func TestActionsOverHTTPAreWrittenDown(t *testing.T) {

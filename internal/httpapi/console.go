@@ -54,7 +54,7 @@ func (a *API) console(w *writer) error {
 	}
 	defer cancel()
 	by := store.Actor{Subject: client.ID, Fingerprint: client.Fingerprint, RequestID: w.record.RequestID}
-	if !client.Named {
+	if client.ID == "" {
 		by.Subject = "anonymous"
 	}
 	a.options.Console(w, r.WithContext(ctx), Visitor{Client: client, Actor: by})

@@ -116,7 +116,7 @@ func (x *exchange) readJSON() error {
 // caller is the client as the rules of ingest know it.
 func (x *exchange) caller() ingest.Caller {
 	actor := store.Actor{Subject: x.client.ID, Fingerprint: x.client.Fingerprint, RequestID: x.w.record.RequestID}
-	if !x.client.Named {
+	if x.client.ID == "" {
 		actor.Subject = "anonymous"
 		return ingest.Caller{Actor: actor}
 	}

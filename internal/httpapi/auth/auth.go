@@ -50,8 +50,7 @@ type Authenticator struct {
 
 // Client is the sender of a request.
 type Client struct {
-	ID    string // common name; "" for an anonymous client
-	Named bool   // whether a certificate was presented
+	ID string // common name; "" for an anonymous client
 	// Fingerprint is the SHA-256 of the certificate in hex, "" without one.
 	Fingerprint string
 	// Operator says that the certificate has the extension of operators, whatever is in it.
@@ -129,7 +128,7 @@ func (a *Authenticator) Client(r *http.Request) (Client, error) {
 		return Client{}, nameless()
 	}
 	_, operator := extension(cert.TBS.Extensions, a.office)
-	return Client{ID: name, Named: true, Fingerprint: cert.fingerprint, Operator: operator, rdis: a.allowed(r, cert), known: a.known}, nil
+	return Client{ID: name, Fingerprint: cert.fingerprint, Operator: operator, rdis: a.allowed(r, cert), known: a.known}, nil
 }
 
 // certificate finds the verified certificate of the sender: the connection's

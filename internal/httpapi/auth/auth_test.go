@@ -128,8 +128,8 @@ func TestWhoSends(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if client.ID != c.want || client.Named != (c.want != "") {
-				t.Fatalf("got %q (named %t), want %q", client.ID, client.Named, c.want)
+			if client.ID != c.want {
+				t.Fatalf("got %q, want %q", client.ID, c.want)
 			}
 		})
 	}
@@ -234,7 +234,7 @@ func TestOperatorByHeader(t *testing.T) {
 		r := request("ssl-client-cert", escaped(pemOf(c.cert)), "ssl-client-verify", c.verified)
 		r.RemoteAddr = c.peer
 		client, err := newAuthenticator(t, func(o *auth.Options) { o.OperatorOID, o.RequireCertificate = c.oid, c.require }).Client(r)
-		if client.Operator != c.operator || c.operator && (err != nil || !client.Named || client.ID != "jane") {
+		if client.Operator != c.operator || c.operator && (err != nil || client.ID != "jane") {
 			t.Errorf("%s: operator %t, want %t; %v", name, client.Operator, c.operator, err)
 		}
 		if c.operator && c.require && client.Authorize("edal") == nil {
