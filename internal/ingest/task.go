@@ -59,10 +59,6 @@ const keepingInterval = 10 * time.Minute
 func (s *Service) Keep(ctx context.Context) {
 	tick := time.NewTicker(keepingInterval)
 	defer tick.Stop()
-	s.keep(ctx, tick.C)
-}
-
-func (s *Service) keep(ctx context.Context, again <-chan time.Time) {
 	for {
 		if err := s.KeepOnce(ctx); err != nil && ctx.Err() == nil {
 			s.o.Logger.Warn("house-keeping failed, it is tried again later", "error", err)
@@ -70,7 +66,7 @@ func (s *Service) keep(ctx context.Context, again <-chan time.Time) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-again:
+		case <-tick.C:
 		}
 	}
 }
