@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -72,6 +73,31 @@ func (c *Cluster) Stop() { c.s.signal(syscall.SIGINT) }
 // Kill ends the postmaster with SIGKILL and waits until the server processes
 // that it leaves behind have noticed and ended themselves.
 func (c *Cluster) Kill() { c.s.signal(syscall.SIGKILL) }
+
+// Demote restarts the server as a standby, which can be read only; it follows
+// nobody. [Cluster.Promote] ends that.
+func (c *Cluster) Demote() {
+	c.tb.Helper()
+	c.Stop()
+	file := filepath.Join(c.s.dataDir(), "standby.signal")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		c.tb.Fatal(err)
+	}
+	if c.s.cred != nil { // who promotes removes it
+		if err := os.Chown(file, int(c.s.cred.Uid), int(c.s.cred.Gid)); err != nil {
+			c.tb.Fatal(err)
+		}
+	}
+	c.Restart()
+}
+
+// Promote lets a standby be written to.
+func (c *Cluster) Promote() {
+	c.tb.Helper()
+	if err := exec1(c.tb.Context(), c.s.dsn(), "SELECT pg_promote()"); err != nil {
+		c.tb.Fatalf("promote PostgreSQL: %v", err)
+	}
+}
 
 // Restart starts the server again after Stop or Kill.
 func (c *Cluster) Restart() {

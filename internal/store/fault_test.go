@@ -43,6 +43,29 @@ func TestPostgreSQLMayBeAbsentAtTheStart(t *testing.T) {
 	submit(t, s, submission("A", "one"))
 }
 
+// A standby can be read, but is not ready before it can be written to; what is to
+// be stored meanwhile is refused for now and not for good.
+func TestAStandbyIsNotReady(t *testing.T) {
+	t.Parallel()
+	c := pgtest.Start(t, pgtest.Options{Fast: true})
+	s := open(t, c.DSN())
+	submit(t, s, submission("A", "one"))
+	c.Demote()
+	testenv.Await(t, "an answer of the standby", func() bool { return s.Ping(t.Context()) == nil })
+	if f, ok := fault.Of(s.Ready(t.Context())); !ok || f.Code != fault.StoreUnavailable || f.Text != "The database is a read-only standby." {
+		t.Errorf("ready: got %+v, want that it is a standby", f)
+	}
+	if got := read(t, s, idOf("A")); got.Hash != hashOf("one") {
+		t.Errorf("got %+v", got)
+	}
+	if _, err := s.Submit(t.Context(), submission("A", "two")); fault.CodeOf(err) != fault.StoreUnavailable {
+		t.Errorf("submit: got %v, want store_unavailable", err)
+	}
+	c.Promote()
+	testenv.Await(t, "readiness", func() bool { return s.Ready(t.Context()) == nil })
+	submit(t, s, submission("A", "two"))
+}
+
 // An empty database is not ready and says what to do about it.
 func TestAnEmptyDatabaseIsNotReady(t *testing.T) {
 	t.Parallel()
