@@ -46,8 +46,7 @@ WITH done AS (
         pushed_at = CASE WHEN $9::boolean THEN coalesce(pushed_at, now()) ELSE now() END,
         commit_id = $5, head_tree = $6, remote_ref = $7,
         push_done = greatest(push_done, $8),
-        attempts = 0, failed_at = NULL, failure_class = '', failure_code = '', failure_text = '',
-        failure_owner = '', failure_remedy = '', parked = false,
+        attempts = 0, failure_class = '', failure_code = '', parked = false,
         lease_holder = NULL, lease_until = NULL,
         due_at = CASE WHEN content_hash = $3 AND push_wanted <= $8 THEN NULL ELSE now() END,
         event_count = event_count + (NOT $9::boolean)::int
