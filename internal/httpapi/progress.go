@@ -64,9 +64,8 @@ func (x *exchange) lastEventID() (int64, error) {
 	q := x.newQuery()
 	after := q.position("last_event_id")
 	if text := x.r.Header.Get("Last-Event-ID"); text != "" {
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err == nil && n >= 0 {
-			return n, nil
+		if n, err := strconv.ParseUint(text, 10, 63); err == nil {
+			return int64(n), nil
 		}
 	}
 	return after, q.err()

@@ -315,7 +315,12 @@ type sseEvent struct{ id, name, data string }
 // events opens the stream of a harvest and gives a function that reads the next event.
 func events(tb testing.TB, s *server, id string, headers ...string) (next func() (sseEvent, bool), stop func()) {
 	tb.Helper()
-	r, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, s.URL+"/v3/harvests/"+id+"/events", nil)
+	return eventsAt(tb, s, "/v3/harvests/"+id+"/events", headers...)
+}
+
+func eventsAt(tb testing.TB, s *server, path string, headers ...string) (next func() (sseEvent, bool), stop func()) {
+	tb.Helper()
+	r, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, s.URL+path, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -381,9 +386,15 @@ func TestHarvestProgress(t *testing.T) {
 	next, stop := events(t, s, id)
 	first := wait(next, "a")
 	submit("b")
-	wait(next, "b")
+	second := wait(next, "b")
 	stop()
 	submit("c")
+	// The header counts before the parameter, unless it is no id.
+	for header, name := range map[string]string{second.id: "c", "0": "a", "-1": "b", "x": "b", "": "b"} {
+		next, stop = eventsAt(t, s, "/v3/harvests/"+id+"/events?last_event_id="+first.id, "Last-Event-ID", header)
+		wait(next, name)
+		stop()
+	}
 	next, stop = events(t, s, id, "Last-Event-ID", first.id)
 	wait(next, "b")
 	wait(next, "c")
