@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/fairagro/middleware-api/internal/config"
+	"github.com/fairagro/middleware-api/internal/config/setting"
 	"github.com/fairagro/middleware-api/internal/gitsync"
 	"github.com/fairagro/middleware-api/internal/ingest"
 	"github.com/fairagro/middleware-api/internal/pgtest"
@@ -184,6 +185,30 @@ func TestTheSynchroniserKeepsTheHouse(t *testing.T) {
 				t.Errorf("exit status %d", code)
 			}
 		})
+	}
+}
+
+// A synchroniser that has no token for a server that will want one says so at the
+// start, and nowhere else.
+func TestAMissingTokenIsTold(t *testing.T) {
+	t.Parallel()
+	token := setting.NewSecret("glpat")
+	for name, c := range map[string]struct {
+		to   *config.GitRepo
+		told int
+	}{
+		"over HTTP":             {&config.GitRepo{URL: "https://git.example.org"}, 1},
+		"in capitals":           {&config.GitRepo{URL: "HTTP://git.example.org"}, 1},
+		"with a token":          {&config.GitRepo{URL: "https://git.example.org", Token: token}, 0},
+		"into a folder":         {&config.GitRepo{URL: "file:///srv/arcs"}, 0},
+		"over SSH":              {&config.GitRepo{URL: "ssh://git.example.org"}, 0},
+		"over another protocol": {nil, 0},
+	} {
+		log := &testenv.Log{}
+		warnOfToken(&config.Config{GitRepo: c.to}, slog.New(slog.NewTextHandler(log, nil)))
+		if n := log.Count("no token for the git server"); n != c.told {
+			t.Errorf("%s: told %d times, want %d", name, n, c.told)
+		}
 	}
 }
 
