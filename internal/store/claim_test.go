@@ -192,12 +192,71 @@ func TestReleaseAndRenew(t *testing.T) {
 	if more := claimN(t, s, 9); len(more) != 0 {
 		t.Fatal("renewed claims are due")
 	}
+	if g := read(t, s, claims[0].ID).Git; !g.Pushing || !g.NextAttempt.IsZero() {
+		t.Errorf("a renewed claim shows as %+v, want that it is being pushed", g)
+	}
 	if err := s.Release(t.Context(), claims[:1]); err != nil {
 		t.Fatal(err)
 	}
 	again := claim(t, s)
 	if again.ID != claims[0].ID || again.Attempts != 0 {
 		t.Errorf("got %+v, want the released one without failed attempts", again)
+	}
+}
+
+// A claim that came to an end, in whatever way, is lost: it can neither be renewed
+// nor given back, and the ARC is as due as it was.
+func TestAClaimEndsOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		end func(*store.Store, *store.Claim) error
+		due bool
+	}{
+		"given back": {func(s *store.Store, c *store.Claim) error { return s.Release(t.Context(), []*store.Claim{c}) }, true},
+		"pushed":     {func(s *store.Store, c *store.Claim) error { return s.RecordPush(t.Context(), c, store.Pushed{Commit: "c"}) }, false},
+		"failed": {func(s *store.Store, c *store.Claim) error {
+			return s.RecordFailure(t.Context(), c, store.Failure{Class: store.Refused, Code: fault.RemoteError, Park: true})
+		}, false},
+		"parked by hand": {func(s *store.Store, c *store.Claim) error { return s.Park(t.Context(), c.ID, "wait", store.Actor{}) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := fresh(t)
+			submit(t, s, submission("A", "one"))
+			ended := claim(t, s)
+			load(t, s, ended)
+			if err := c.end(s, ended); err != nil {
+				t.Fatal(err)
+			}
+			if lost := must(s.Renew(t.Context(), []*store.Claim{ended}, time.Hour))(t); len(lost) != 1 {
+				t.Error("it could be renewed")
+			}
+			if err := s.Release(t.Context(), []*store.Claim{ended}); err != nil {
+				t.Error(err)
+			}
+			if due := len(claimN(t, s, 9)) == 1; due != c.due {
+				t.Errorf("due: %t, want %t", due, c.due)
+			}
+		})
+	}
+}
+
+// Nothing is claimed before its time has come: neither what was put off nor what
+// somebody holds.
+func TestNothingIsClaimedEarly(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("failed", "x"))
+	if err := s.RecordFailure(t.Context(), claim(t, s), store.Failure{Class: store.Transient, Code: fault.RemoteError, Delay: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	submit(t, s, submission("held", "x"))
+	lease := store.ClaimRequest{Holder: "t", Limit: 9, Lease: time.Minute, Remote: "git"}
+	if got := must(s.ClaimDue(t.Context(), lease))(t); len(got) != 1 || got[0].Identifier != "held" {
+		t.Fatalf("claimed %d, want the one that nobody holds", len(got))
+	}
+	if early := must(s.ClaimDue(t.Context(), lease))(t); len(early) != 0 {
+		t.Errorf("claimed %q before its time", early[0].Identifier)
 	}
 }
 
@@ -338,6 +397,41 @@ func TestARefusalOfOldContentDoesNotParkTheNew(t *testing.T) {
 	c = claim(t, s)
 	if got := load(t, s, c); string(got.Frame) != "two" {
 		t.Errorf("got %q, want two", got.Frame)
+	}
+}
+
+// A refusal does not park an ARC whose push somebody asked for meanwhile: what he
+// has mended may be what was refused. The next refusal does, and then no wish is open.
+func TestARefusalDoesNotParkWhatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("A", "one"))
+	refusal := store.Failure{Class: store.Refused, Code: fault.HookDeclined, Park: true}
+	c := claim(t, s)
+	load(t, s, c)
+	if err := s.RequestPush(t.Context(), c.ID, store.Actor{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RecordFailure(t.Context(), c, refusal); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, s, idOf("A")).Git; got.State != store.Failing || got.Failure.Code != fault.HookDeclined {
+		t.Errorf("got %+v, want failing", got)
+	}
+	c = claim(t, s)
+	if !c.Forced {
+		t.Error("what was asked for is forgotten")
+	}
+	load(t, s, c)
+	if err := s.RecordFailure(t.Context(), c, refusal); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, s, idOf("A")).Git; got.State != store.Parked || len(claimN(t, s, 9)) != 0 {
+		t.Errorf("got %+v, want parked", got)
+	}
+	submit(t, s, submission("A", "two"))
+	if claim(t, s).Forced {
+		t.Error("new content is pushed as if somebody had asked for it")
 	}
 }
 

@@ -45,7 +45,7 @@ WITH done AS (
         pushed_hash = $3, pushed_version = $4,
         pushed_at = CASE WHEN $9::boolean THEN coalesce(pushed_at, now()) ELSE now() END,
         commit_id = $5, head_tree = $6, remote_ref = $7,
-        push_done = greatest(push_done, $8),
+        push_done = $8,
         attempts = 0, failure_class = '', failure_code = '', parked = false,
         lease_holder = NULL, lease_until = NULL,
         due_at = CASE WHEN content_hash = $3 AND push_wanted <= $8 THEN NULL ELSE now() END,
@@ -112,7 +112,7 @@ done AS (
         failure_code = CASE WHEN b.replaced THEN '' ELSE $4 END,
         failure_text = $5, failure_owner = $6, failure_remedy = $7,
         parked = b.park,
-        push_done = CASE WHEN b.park THEN greatest(push_done, $11) ELSE push_done END,
+        push_done = CASE WHEN b.park THEN $11 ELSE push_done END,
         lease_holder = NULL, lease_until = NULL,
         due_at = CASE WHEN b.park THEN NULL WHEN $8 THEN now() ELSE now() + $9::interval END,
         event_count = event_count + (b.failure_code <> $4)::int

@@ -214,4 +214,11 @@ func TestInterruptionsAreCounted(t *testing.T) {
 	if got := claim().Interrupted; got != 0 {
 		t.Errorf("new content after a push: %d interruptions", got)
 	}
+	claim()
+	claim()
+	at.Lease = time.Hour
+	suspect()
+	if must(s.SuspectsDue(t.Context()))(t) {
+		t.Error("a suspect that somebody holds is due")
+	}
 }
