@@ -189,9 +189,10 @@ RETURNING arc.id, rdi, identifier, name, description, lease_token, attempts, pus
     ORDER BY due_at LIMIT $2::bigint` + partClaimTail
 )
 
+// A remote that is held by hand has no next probe.
 const sqlTakeProbe = `
 UPDATE remote SET next_probe_at = now() + $2::interval
-WHERE name = $1 AND paused_at IS NOT NULL AND NOT by_hand AND next_probe_at <= now()`
+WHERE name = $1 AND paused_at IS NOT NULL AND next_probe_at <= now()`
 
 // Content is one stored version of an ARC.
 type Content struct {

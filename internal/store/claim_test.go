@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -213,7 +214,9 @@ func TestAClaimEndsOnce(t *testing.T) {
 		due bool
 	}{
 		"given back": {func(s *store.Store, c *store.Claim) error { return s.Release(t.Context(), []*store.Claim{c}) }, true},
-		"pushed":     {func(s *store.Store, c *store.Claim) error { return s.RecordPush(t.Context(), c, store.Pushed{Commit: "c"}) }, false},
+		"pushed": {func(s *store.Store, c *store.Claim) error {
+			return s.RecordPush(t.Context(), c, store.Pushed{Commit: "c"})
+		}, false},
 		"failed": {func(s *store.Store, c *store.Claim) error {
 			return s.RecordFailure(t.Context(), c, store.Failure{Class: store.Refused, Code: fault.RemoteError, Park: true})
 		}, false},
@@ -397,6 +400,57 @@ func TestARefusalOfOldContentDoesNotParkTheNew(t *testing.T) {
 	c = claim(t, s)
 	if got := load(t, s, c); string(got.Frame) != "two" {
 		t.Errorf("got %q, want two", got.Frame)
+	}
+}
+
+// A request for a push forgets the failures so far and makes the ARC due at once; it
+// concerns those that it names.
+func TestARequestForgetsFailures(t *testing.T) {
+	t.Parallel()
+	by := store.Actor{}
+	for name, c := range map[string]struct {
+		request func(*store.Store) error
+		spares  string // the other one
+	}{
+		"of one":    {func(s *store.Store) error { return s.RequestPush(t.Context(), idOf("A"), by) }, "B"},
+		"of all":    {func(s *store.Store) error { _, err := s.RequestPushes(t.Context(), "", by); return err }, ""},
+		"of an RDI": {func(s *store.Store) error { _, err := s.RequestPushes(t.Context(), "r", by); return err }, ""},
+		"of a cause": {func(s *store.Store) error {
+			_, err := s.RequestPushesOfCause(t.Context(), fault.RemoteError, by)
+			return err
+		}, "B"},
+		"of no one": {func(s *store.Store) error { _, err := s.RequestPushes(t.Context(), "x", by); return err }, "A B"},
+		"of no reason": {func(s *store.Store) error {
+			_, err := s.RequestPushesOfCause(t.Context(), fault.TokenRejected, by)
+			return err
+		}, "A B"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := fresh(t)
+			for identifier, code := range map[string]fault.Code{"A": fault.RemoteError, "B": fault.HookDeclined} {
+				submit(t, s, submission(identifier, "x"))
+				f := store.Failure{Class: store.Transient, Code: code, Text: "no", Delay: time.Hour}
+				if err := s.RecordFailure(t.Context(), claim(t, s), f); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.request(s); err != nil {
+				t.Fatal(err)
+			}
+			for _, identifier := range []string{"A", "B"} {
+				state, attempts := store.Due, 0
+				if strings.Contains(c.spares, identifier) {
+					state, attempts = store.Failing, 1
+				}
+				if got := read(t, s, idOf(identifier)).Git; got.State != state || got.Attempts != attempts || (got.Failure.Code == "") != (state == store.Due) {
+					t.Errorf("%s: got %+v, want %s after %d attempts", identifier, got, state, attempts)
+				}
+			}
+			if got, want := len(claimN(t, s, 9)), 2-len(strings.Fields(c.spares)); got != want {
+				t.Errorf("%d are due, want %d", got, want)
+			}
+		})
 	}
 }
 

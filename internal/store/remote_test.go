@@ -104,3 +104,33 @@ func TestAPauseByHandIsEndedByHand(t *testing.T) {
 		t.Errorf("unknown remote: got %v", err)
 	}
 }
+
+// Who holds a remote that is paused already takes its incident over: it began when it
+// began, and nothing probes any more. After the end nothing of it is left.
+func TestAHoldTakesAnIncidentOver(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	why := fault.New(fault.RemoteUnreachable, nil)
+	for range 2 {
+		if err := s.PauseRemote(t.Context(), "git", why, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := must(s.Remote(t.Context(), "git"))(t)
+	if before.Probes != 1 || before.NextProbe.IsZero() {
+		t.Fatalf("paused: %+v", before)
+	}
+	if err := s.HoldRemote(t.Context(), "git", "maintenance", store.Actor{}); err != nil {
+		t.Fatal(err)
+	}
+	held := must(s.Remote(t.Context(), "git"))(t)
+	if !held.ByHand || !held.PausedAt.Equal(before.PausedAt) || !held.NextProbe.IsZero() || held.Text != "maintenance" {
+		t.Errorf("held: %+v, paused before: %+v", held, before)
+	}
+	if err := s.ResumeRemote(t.Context(), "git", store.Actor{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := must(s.Remote(t.Context(), "git"))(t); got != (store.Remote{Name: "git"}) {
+		t.Errorf("resumed: %+v", got)
+	}
+}

@@ -335,24 +335,40 @@ func TestTheEventLogIsBounded(t *testing.T) {
 	}
 }
 
-// Failures that take turns fill the log as submissions do.
+// Pushes alone, which write into the log as well, fill it no more than submissions do.
 func TestTheEventLogIsBoundedByPushesToo(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.DSN(t)
-	s := must(store.Open(t.Context(), store.Options{DSN: dsn, EventLimit: 10}))(t)
-	defer s.Close()
-	submit(t, s, submission("A", "x"))
-	for i := range 40 {
-		f := store.Failure{Class: store.Transient, Code: fault.Code(fmt.Sprint("code_", i%2)), Text: "no"}
-		if err := s.RecordFailure(t.Context(), claim(t, s), f); err != nil {
-			t.Fatal(err)
-		}
-	}
-	conn := must(connect(dsn))(t)
-	defer conn.Close(context.Background())
-	var rows int
-	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM event").Scan(&rows); err != nil || rows > 12 {
-		t.Errorf("table: got %d rows, %v; want at most 12", rows, err)
+	for name, push := range map[string]func(*store.Store, *store.Claim, int) error{
+		"that fail": func(s *store.Store, c *store.Claim, n int) error {
+			return s.RecordFailure(t.Context(), c, store.Failure{Class: store.Transient, Code: fault.Code(fmt.Sprint("code_", n%2)), Text: "no"})
+		},
+		"that were asked for": func(s *store.Store, c *store.Claim, n int) error {
+			load(t, s, c)
+			if err := s.RecordPush(t.Context(), c, store.Pushed{Commit: fmt.Sprint(n)}); err != nil {
+				return err
+			}
+			_, err := s.RequestPushes(t.Context(), "", store.Actor{})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := pgtest.DSN(t)
+			s := must(store.Open(t.Context(), store.Options{DSN: dsn, EventLimit: 10}))(t)
+			defer s.Close()
+			submit(t, s, submission("A", "x"))
+			for n := range 40 {
+				if err := push(s, claim(t, s), n); err != nil {
+					t.Fatal(err)
+				}
+			}
+			conn := must(connect(dsn))(t)
+			defer conn.Close(context.Background())
+			var rows int
+			if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM event").Scan(&rows); err != nil || rows > 12 {
+				t.Errorf("table: got %d rows, %v; want at most 12", rows, err)
+			}
+		})
 	}
 }
 

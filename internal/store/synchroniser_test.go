@@ -1,8 +1,12 @@
 package store_test
 
 import (
+	"context"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/store"
@@ -220,5 +224,39 @@ func TestInterruptionsAreCounted(t *testing.T) {
 	suspect()
 	if must(s.SuspectsDue(t.Context()))(t) {
 		t.Error("a suspect that somebody holds is due")
+	}
+}
+
+// A synchroniser that fell silent has a successor only where one with the same remote
+// was started on its host since; and none is remembered for ever.
+func TestSilentSynchronisersAreForgotten(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	sql(t, dsn, `INSERT INTO synchroniser (holder, host, remote, started_at, beat_at, ended_at) VALUES
+		('silent', 'a', 'git', now() - interval '3 h', now() - interval '2 h', NULL),
+		('other remote', 'a', 'hub', now() - interval '1 h', now(), NULL),
+		('other host', 'b', 'git', now() - interval '1 h', now(), NULL),
+		('just ended', 'c', 'git', now() - interval '1 h', now() - interval '30 s', now() - interval '30 s'),
+		('ended', 'c', 'git', now() - interval '1 h', now() - interval '2 min', now() - interval '2 min'),
+		('long dead', 'c', 'git', now() - interval '30 h', now() - interval '25 h', NULL)`)
+	listed := func() (holders []string) {
+		for _, q := range must(s.Synchronisers(t.Context()))(t) {
+			holders = append(holders, q.Holder)
+		}
+		return holders
+	}
+	if diff := cmp.Diff([]string{"silent", "other remote", "other host"}, listed()); diff != "" {
+		t.Errorf("listed (-want +got):\n%s", diff)
+	}
+	if err := s.EndBeat(t.Context(), "other host"); err != nil {
+		t.Fatal(err)
+	}
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	rows := must(conn.Query(t.Context(), "SELECT holder FROM synchroniser ORDER BY holder"))(t)
+	kept := must(pgx.CollectRows(rows, pgx.RowTo[string]))(t)
+	if diff := cmp.Diff([]string{"just ended", "other host", "other remote", "silent"}, kept); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 }
