@@ -69,7 +69,7 @@ func (s *Store) EndBeat(ctx context.Context, holder string) error {
 }
 
 const (
-	sqlEndBeat     = `UPDATE synchroniser SET ended_at = now(), pushing = 0 WHERE holder = $1`
+	sqlEndBeat     = `UPDATE synchroniser SET ended_at = now() WHERE holder = $1`
 	sqlForgetBeats = `DELETE FROM synchroniser WHERE beat_at < now() - $1::interval OR ended_at < now() - interval '1 minute'`
 )
 
