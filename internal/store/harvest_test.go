@@ -466,3 +466,22 @@ func TestARecordWaitsForReadersOfItsHarvest(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An ARC tells which harvest brought it first and last, and which brought its content,
+// also when the last one brought what was known.
+func TestAnARCKnowsItsHarvests(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	var harvests [3]store.Harvest
+	for n, c := range []struct {
+		content string
+		changed int // the harvest that brought the content
+	}{{"one", 0}, {"one", 0}, {"two", 2}} {
+		harvests[n] = begin(t, s)
+		submit(t, s, inHarvest(harvests[n], "A", c.content))
+		got := read(t, s, idOf("A"))
+		if got.FirstHarvest != harvests[0].ID || got.LastHarvest != harvests[n].ID || got.ChangedIn != harvests[c.changed].ID {
+			t.Errorf("after harvest %d: first %s, last %s, changed in %s; harvests %v", n, got.FirstHarvest, got.LastHarvest, got.ChangedIn, harvests)
+		}
+	}
+}
