@@ -39,8 +39,8 @@ const (
 // lock, fcntl_locking(2)), which no kind of death can leave behind, and which others can ask
 // for without taking it.
 type room struct {
-	number int64 // of the worker, from 1 on
-	conns  func() int64
+	number int64        // of the worker, from 1 on
+	load   func() int64 // connections
 
 	mu   sync.Mutex
 	file *os.File // nil once the worker has left
@@ -49,7 +49,7 @@ type room struct {
 
 // openRoom gives nil if there is nobody to gather with: no runtime directory,
 // or no number among the workers.
-func openRoom(dir, instance string, conns func() int64) (*room, error) {
+func openRoom(dir, instance string, load func() int64) (*room, error) {
 	number, _ := strconv.ParseInt(instance, 10, 32) // 0 if it is none
 	if dir == "" || number < 1 {
 		return nil, nil
@@ -58,7 +58,7 @@ func openRoom(dir, instance string, conns func() int64) (*room, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &room{number: number, conns: conns, file: f}, nil
+	return &room{number: number, load: load, file: f}, nil
 }
 
 // better tells whether another worker should take the next connection. It also
@@ -73,7 +73,7 @@ func (r *room) better() bool {
 	if !r.mine {
 		limit = crowd * 3 / 4
 	}
-	switch has := r.conns() < limit; {
+	switch has := r.load() < limit; {
 	case has && !r.mine:
 		r.mine = r.lock(unix.F_WRLCK)
 	case !has && r.mine:

@@ -3,7 +3,9 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -224,4 +226,68 @@ func TestNobodyToGatherWith(t *testing.T) {
 		}
 		r.leave()
 	}
+}
+
+// Processes gather as well: the first one serves, while it is well; a second one
+// when its database or the way of its requests is in trouble.
+func TestASickWorkerIsPassedOver(t *testing.T) {
+	t.Parallel()
+	for name, trouble := range map[string]func(o *childOptions, file string) (begin, end func() error){
+		"requests hang": func(o *childOptions, file string) (begin, end func() error) {
+			o.StallFile = file
+			return func() error { return os.WriteFile(file, nil, 0o600) }, func() error { return os.Remove(file) }
+		},
+		"database away": func(o *childOptions, file string) (begin, end func() error) {
+			o.DatabaseFile = file
+			if err := os.WriteFile(file, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return func() error { return os.Remove(file) }, func() error { return os.WriteFile(file, nil, 0o600) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newManager(t)
+			var o childOptions
+			begin, end := trouble(&o, filepath.Join(t.TempDir(), "file"))
+			first := m.startAs("1", o, withWatchdog(time.Second)).ready()
+			second := m.startAs("2", childOptions{}).ready()
+			// Ten times in a row: any worker may have a connection now and then.
+			servedBy := func(p *process) func() bool {
+				return func() bool {
+					for range 10 {
+						if answeredBy(t, m.address) != strconv.Itoa(p.cmd.Process.Pid) {
+							return false
+						}
+					}
+					return true
+				}
+			}
+			testenv.Await(t, "the first worker to serve", servedBy(first))
+			if err := begin(); err != nil {
+				t.Fatal(err)
+			}
+			testenv.Await(t, "the second worker to serve", servedBy(second))
+			if err := end(); err != nil {
+				t.Fatal(err)
+			}
+			testenv.Await(t, "the first worker to serve again", servedBy(first))
+		})
+	}
+}
+
+func answeredBy(t *testing.T, address string) string {
+	t.Helper()
+	conn, answer := request(t, address, "GET /fast")
+	defer conn.Close()
+	r, err := http.ReadResponse(answer, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	pid, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pid)
 }

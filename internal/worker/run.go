@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -37,6 +38,7 @@ type worker struct {
 	broken    chan error // a listener failed
 
 	trouble atomic.Pointer[string] // with the database, for the status line
+	sick    atomic.Bool            // the last health check has failed
 	clock   clock
 
 	asked  func() error                                         // why the caller of Run has ended its context
@@ -75,7 +77,7 @@ func Run(ctx context.Context, options Options) error {
 // gather lets connections gather in few workers. Without that the worker serves
 // as well.
 func (w *worker) gather() {
-	r, err := openRoom(w.options.RuntimeDir, w.options.Instance, w.traffic.conns.Load)
+	r, err := openRoom(w.options.RuntimeDir, w.options.Instance, w.load)
 	if err == nil && r != nil {
 		w.room = r
 		err = w.listeners.gather(r)
@@ -83,6 +85,15 @@ func (w *worker) gather() {
 	if err != nil {
 		w.log.Warn("connections spread over all workers", "error", err)
 	}
+}
+
+// load is the number of connections, and beyond all numbers when something is
+// wrong that other workers may not have.
+func (w *worker) load() int64 {
+	if w.sick.Load() || w.trouble.Load() != nil {
+		return math.MaxInt64
+	}
+	return w.traffic.conns.Load()
 }
 
 func newWorker(ctx context.Context, o Options) *worker {
@@ -229,7 +240,11 @@ func (w *worker) watch(ctx context.Context) {
 	if interval == 0 {
 		return
 	}
-	beat(ctx, interval, w.health, w.notify.alive, func(err error) {
+	beat(ctx, interval, w.health, func() {
+		w.sick.Store(false)
+		w.notify.alive()
+	}, func(err error) {
+		w.sick.Store(true)
 		w.log.Error("health check failed, the watchdog gets no beat", telemetry.WorkerStuck.Attr(), slog.Any("error", err))
 	})
 }
