@@ -133,7 +133,8 @@ func combine(base, relative string) (string, bool) {
 		return "", false
 	}
 	r, err := url.Parse(relative)
-	if err != nil || b.Opaque != "" && !r.IsAbs() && !strings.HasPrefix(relative, "#") {
+	opaque := !strings.HasPrefix(base[len(b.Scheme)+1:], "/")
+	if err != nil || opaque && !r.IsAbs() && !strings.HasPrefix(relative, "#") {
 		return "", false // nothing is relative to an address without slashes
 	}
 	return b.ResolveReference(r).String(), true

@@ -149,6 +149,8 @@ func TestNestedObjectsThatAreRefused(t *testing.T) {
 		`[{"a":{"@id":"n","@type":"T","@context":{"x":5}}}]`:     "crate-context /@graph/0/p/0/a/@context/x n",
 		`{"@id":"n","@context":{"x":true}}`:                      "crate-context /@graph/0/p/@context/x n",
 		`{"@context":{"a":"b:cd","b":"nowhere"}}`:                "crate-context /@graph/0/p/@context/b ",
+		`{"@context":{"a":"b:cd","b":"c:"}}`:                     "crate-context /@graph/0/p/@context/b ",
+		`{"@context":{"b":"c:","a":"b:cd"}}`:                     "crate-context /@graph/0/p/@context/a ",
 		`{"@context":["unknown",{"x":null}]}`:                    "",
 		`{"@context":[{"x":null}]}`:                              "crate-context /@graph/0/p/@context/0/x ",
 		`{"@context":null,"a":{"@context":"unknown"}}`:           "",
