@@ -28,8 +28,8 @@ func (r *reader) dataMap(n jsonld.Node) arc.DataMap {
 	return rows
 }
 
-// dataContext reads a row of a data map. The reference library looks most of it up without the context,
-// so it is found under full IRIs only.
+// dataContext reads a row of a data map. The reference library looks most of it up without the context of the
+// crate, so it is found under full IRIs and under the terms of the row's own context only.
 func (r *reader) dataContext(n jsonld.Node) arc.DataContext {
 	file, ok := n.Node(jsonld.SubjectOf)
 	if !ok {
@@ -44,20 +44,21 @@ func (r *reader) dataContext(n jsonld.Node) arc.DataContext {
 			r.error(codeDataMap, file, "the pattern of a described file is no defined term", "make it a DefinedTerm with a name")
 		}
 	}
-	row.Explication = arc.NewTerm(r.under(n, jsonld.ValueProperty), r.under(n, jsonld.ValueReference))
-	row.Unit = arc.NewTerm(r.under(n, jsonld.UnitText), r.under(n, jsonld.UnitCode))
-	row.Description = r.under(n, jsonld.Description)
-	row.GeneratedBy = r.under(n, jsonld.MeasurementMethod)
-	row.Label = r.under(n, jsonld.AlternateName)
-	for text := range n.KeyTexts(jsonld.DisambiguatingDescription.IRI()) {
+	alone := n.Alone()
+	row.Explication = arc.NewTerm(r.under(n, alone, jsonld.ValueProperty), r.under(n, alone, jsonld.ValueReference))
+	row.Unit = arc.NewTerm(r.under(n, alone, jsonld.UnitText), r.under(n, alone, jsonld.UnitCode))
+	row.Description = r.under(n, alone, jsonld.Description)
+	row.GeneratedBy = r.under(n, alone, jsonld.MeasurementMethod)
+	row.Label = r.under(n, alone, jsonld.AlternateName)
+	for text := range alone.Texts(jsonld.DisambiguatingDescription) {
 		row.Comments = append(row.Comments, parseComment(text))
 	}
 	return row
 }
 
-// under gives the text under the IRI of a property.
-func (r *reader) under(n jsonld.Node, p jsonld.Property) string {
-	text, ok := n.KeyText(p.IRI())
+// under gives the text that a row of a data map has in a property when it is looked at alone.
+func (r *reader) under(n, alone jsonld.Node, p jsonld.Property) string {
+	text, ok := alone.Text(p)
 	if !ok && n.Value(p).Kind() == jsondoc.String {
 		r.warn(codeIgnored, n, n.Value(p), "the "+p.Name()+" of a fragment descriptor is read under its full IRI only and gets lost",
 			"write the key as "+p.IRI())

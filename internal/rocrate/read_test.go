@@ -183,3 +183,32 @@ func TestReadWarnsOfWhatGetsLost(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+// A row of a data map is read without the context of the crate: under full IRIs, and under the terms of a context of its own.
+func TestRowsOfDataMapsAreReadAlone(t *testing.T) {
+	t.Parallel()
+	const row = `{"@id":"d","@type":"PropertyValue","name":"FragmentDescriptor","subjectOf":{"@id":"f"},` +
+		`"unitText":"gram","disambiguatingDescription":"Comment {Name = \"k\", Value = \"v\"}"`
+	for rest, want := range map[string]string{
+		``: " ",
+		`,"@context":"https://w3id.org/ro/crate/1.2/context"`:                                             "gram k",
+		`,"@context":{"u":"http://schema.org/unitText"},"u":"metre"`:                                      "metre ",
+		`,"@context":{"u":"http://schema.org/unitText"},"u":"metre","http://schema.org/unitText":"litre"`: "litre ",
+	} {
+		inv := mustRead(t, crate(
+			`{"@id":"./","@type":"Dataset","identifier":"I","hasPart":{"@id":"a"}}`,
+			`{"@id":"a","@type":"Dataset","additionalType":"Assay","identifier":"A","variableMeasured":{"@id":"d"}}`,
+			row+rest+`}`, `{"@id":"f","@type":"File","name":"f.csv#col=1"}`))
+		rows := inv.Assays[0].DataMap
+		if len(rows) != 1 {
+			t.Fatalf("%s: %d rows", rest, len(rows))
+		}
+		got := rows[0].Unit.Name + " "
+		for _, c := range rows[0].Comments {
+			got += c.Name
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", rest, got, want)
+		}
+	}
+}

@@ -57,6 +57,7 @@ type Graph struct {
 	doc        *jsondoc.Doc
 	report     Reporter
 	vocabulary *Vocabulary
+	bare       *Vocabulary           // without any context, if it was asked for
 	contexts   map[scope]*Vocabulary // of entities with a context of their own
 	entries    entries               // entities by number
 	index      index

@@ -220,9 +220,6 @@ func (n Node) KeyText(key string) (string, bool) {
 	return n.graph.text(v), true
 }
 
-// KeyTexts goes through all texts under a key, whatever the context says about it.
-func (n Node) KeyTexts(key string) iter.Seq[string] { return n.graph.allTexts(n.key(key)) }
-
 // Texts goes through all texts of a property.
 func (n Node) Texts(p Property) iter.Seq[string] { return n.graph.allTexts(n.property(p)) }
 
@@ -350,6 +347,18 @@ func (n Node) In(parent Node) Node {
 	e := *n.entity
 	e.members, e.typed, e.types, e.memo = nil, false, 0, nil
 	e.under(n.graph.vocabularyWithin(parent.vocabulary, n.member(codeContext)))
+	return Node{&e}
+}
+
+// Alone gives n as it looks without the context of the document: of contexts only its own counts, if it has one.
+func (n Node) Alone() Node {
+	g := n.graph
+	if g.bare == nil {
+		g.bare = newVocabulary(&context{})
+	}
+	e := *n.entity
+	e.members, e.typed, e.types, e.memo = nil, false, 0, nil
+	e.under(g.vocabularyWithin(g.bare, n.member(codeContext)))
 	return Node{&e}
 }
 
