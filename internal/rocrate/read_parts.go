@@ -44,6 +44,11 @@ func (r *reader) parts(inv *arc.Investigation, root jsonld.Node) {
 	for _, part := range r.nodes(root, jsonld.HasPart, jsonld.Dataset) {
 		known := false
 		name := listed(part)
+		if !part.Is(jsonld.Dataset) { // only the own context of the root makes it one
+			r.warn(codeIgnored, part, jsondoc.Value{}, "the part is a Dataset by the @context of the root data entity only and gets lost",
+				"define the type Dataset in the @context of the crate")
+			continue
+		}
 		if part.HasAdditionalType(additionalStudy) {
 			inv.Studies = append(inv.Studies, named(r, r.study(part), part, name))
 			known = true

@@ -212,3 +212,18 @@ func TestRowsOfDataMapsAreReadAlone(t *testing.T) {
 		}
 	}
 }
+
+// A part is a Dataset by the context of the crate or its own; that the root has one that knows the type is not enough.
+func TestPartsAreDatasetsWithoutTheContextOfTheRoot(t *testing.T) {
+	t.Parallel()
+	const full = `"https://w3id.org/ro/crate/1.2/context"`
+	terms := `{"identifier":"http://schema.org/identifier","hasPart":"http://schema.org/hasPart"}`
+	for own, want := range map[string]int{``: 0, `"@context":` + full + `,`: 1} {
+		inv := mustRead(t, []byte(`{"@context":`+terms+`,"@graph":[`+
+			`{"@id":"./","@type":"Dataset","@context":`+full+`,"identifier":"I","hasPart":{"@id":"a"}},`+
+			`{`+own+`"@id":"a","@type":"Dataset","additionalType":"Assay","identifier":"A"}]}`))
+		if len(inv.Assays) != want {
+			t.Errorf("%s: %d assays, want %d", own, len(inv.Assays), want)
+		}
+	}
+}
