@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 )
@@ -34,7 +35,7 @@ func (b *bench) liveness() error {
 func waiting(wait time.Duration, clients int) func(*bench) error {
 	return func(b *bench) error {
 		name := "wait-" + wait.String()
-		ours, err := b.own(name, "serve-waiting", "-wait", wait.String())
+		ours, err := b.own(name, workers(), "serve-waiting", "-wait", wait.String())
 		if err != nil {
 			return err
 		}
@@ -54,16 +55,20 @@ func waiting(wait time.Duration, clients int) func(*bench) error {
 	}
 }
 
-// own starts as many processes of this program as there are workers, with one
-// of its server commands.
-func (b *bench) own(name string, args ...string) (*server, error) {
+// own starts processes of this program, with one of its server commands.
+func (b *bench) own(name string, processes int, args ...string) (*server, error) {
 	s, err := newServer(b.ctx, b.dir, name)
 	if err != nil {
 		return nil, err
 	}
 	b.servers[name] = s
-	for i := range workers() {
-		if err := s.spawn([]string{"MW_ID=" + strconv.Itoa(i+1)}, b.self, args...); err != nil {
+	run := filepath.Join(b.dir, name+".run")
+	if err := os.Mkdir(run, 0o755); err != nil {
+		return nil, err
+	}
+	for i := range processes {
+		env := []string{"MW_ID=" + strconv.Itoa(i+1), "RUNTIME_DIRECTORY=" + run}
+		if err := s.spawn(env, b.self, args...); err != nil {
 			return nil, err
 		}
 	}
@@ -74,10 +79,10 @@ func (b *bench) own(name string, args ...string) (*server, error) {
 const sidePlain = "plain"
 
 // limitHTTP compares with net/http alone, which has neither routes, request ids,
-// admission, deadlines nor an access log.
+// admission, deadlines nor an access log, in the one process that costs least.
 func (b *bench) limitHTTP() error {
 	const scenario = "limit-http"
-	plain, err := b.own(sidePlain, "serve-plain")
+	plain, err := b.own(sidePlain, 1, "serve-plain")
 	if err != nil {
 		return err
 	}

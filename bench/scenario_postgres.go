@@ -19,8 +19,9 @@ import (
 //go:embed pgbench.sql
 var pgbenchScript []byte
 
-// Sides of limit-postgres. Both have as many connections as our workers use at
-// once; the second has also as many rows under way as we have clients.
+// Sides of limit-postgres. The first has as many connections as all our workers use at
+// once; the second as many as the worker in which all clients gather, with as many rows
+// under way as we have clients.
 const (
 	sidePgbenchOne  = "pgbench, one ARC a commit"
 	sidePgbenchMany = "pgbench, grouped as ours"
@@ -44,12 +45,12 @@ func (b *bench) limitPostgres() error {
 		return err
 	}
 	body := upload(29 << 10)
-	connections := workers() * statementsAtOnce
-	rows := map[string]int{sidePgbenchOne: 1, sidePgbenchMany: max(1, ingestClients/connections)}
+	connections := map[string]int{sidePgbenchOne: workers() * statementsAtOnce, sidePgbenchMany: statementsAtOnce}
+	rows := map[string]int{sidePgbenchOne: 1, sidePgbenchMany: ingestClients / statementsAtOnce}
 	return b.turns([]string{sideOurs, sidePgbenchOne, sidePgbenchMany}, func(side string) error {
-		if n := rows[side]; n > 0 {
+		if n := connections[side]; n > 0 {
 			idle := &server{name: side, log: s.log}
-			return b.gauge(scenario, side, idle, func() (outcome, error) { return b.pgbench(connections, n) })
+			return b.gauge(scenario, side, idle, func() (outcome, error) { return b.pgbench(n, rows[side]) })
 		}
 		l := load{address: s.address, clients: ingestClients, body: body, path: "/v3/arcs", serials: &b.serials}
 		return b.gauge(scenario, side, s, func() (outcome, error) { return l.run(b.ctx, b.round, 0) })
