@@ -365,7 +365,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	t.Logf("%d acknowledged, %d without answer or refused; faults: %v", m.acks, m.fails, w.counts)
 
 	quiet := time.Now()
-	waitIdle(t, w.dsn, time.Minute+time.Duration(acks)*20*time.Millisecond)
+	waitIdle(t, w.dsn, 5*time.Minute+time.Duration(acks)*20*time.Millisecond)
 	t.Logf("everything in git %s after the last upload", time.Since(quiet).Round(time.Millisecond))
 	m.verify(t, w.dsn, w.disks["repositories"])
 	w.checkVersion(t)

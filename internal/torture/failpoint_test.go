@@ -89,7 +89,7 @@ func TestEveryFailpoint(t *testing.T) {
 			for _, k := range others {
 				r.s.settle(t.Context(), k.identifier)
 			}
-			waitIdle(t, r.dsn, time.Minute)
+			waitIdle(t, r.dsn, 5*time.Minute)
 			r.end()
 			r.s.m.verify(t, r.dsn, r.repositories)
 		})
