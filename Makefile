@@ -37,7 +37,7 @@ run: build ## run everything on this machine: PostgreSQL, service, synchroniser,
 .PHONY: test
 test: $(GOTESTSUM) $(NFPM) ## run every test; ends with what ran, and what was skipped and why
 	PATH="$(CURDIR)/$(BIN):$$PATH" go run ./internal/pgtest/withpostgres \
-		$(GOTESTSUM) --format pkgname --format-hide-empty-pkg --rerun-fails=1 --rerun-fails-max-failures=3 --packages ./... -- -timeout 40m
+		$(GOTESTSUM) --format pkgname --format-hide-empty-pkg --rerun-fails=1 --rerun-fails-max-failures=3 --packages ./... -- -timeout 70m
 
 .PHONY: race
 race: ## the same under the race detector, package by package
