@@ -343,9 +343,9 @@ func TestJSONEvents(t *testing.T) {
 	}
 }
 
-// A configuration of the first generation, with its variables, still works: the
-// three tables, the password from the environment.
-func TestFormerConfiguration(t *testing.T) {
+// databaseOf makes a database by statements, and says how to connect to it.
+func databaseOf(t *testing.T, statements string) *pgx.ConnConfig {
+	t.Helper()
 	c, err := pgx.ParseConfig(pgtest.Empty(t))
 	if err != nil {
 		t.Fatal(err)
@@ -354,15 +354,21 @@ func TestFormerConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = conn.Exec(t.Context(), `
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), statements); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A configuration of the first generation, with its variables, still works: the
+// three tables, the password from the environment.
+func TestFormerConfiguration(t *testing.T) {
+	c := databaseOf(t, `
 		CREATE TABLE "ARC_Investigation" (id text, title text, description text, submission_time timestamp, release_time timestamp);
 		CREATE TABLE "ARC_Study" (id text, investigation_id text, title text, description text, submission_time timestamp, release_time timestamp);
 		CREATE TABLE "ARC_Assay" (id text, study_id text, measurement_type text, technology_type text);
 		INSERT INTO "ARC_Investigation" SELECT 'I' || n, 'T', 'D', now(), NULL FROM generate_series(1, 30) n`)
-	_ = conn.Close(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	api := apitest.New(t)
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	text := fmt.Sprintf(`log_level: INFO
@@ -396,15 +402,7 @@ api_client:
 // what that generation did without: a description, an assay's title, lists instead
 // of JSON in a text.
 func TestConfigurationOfTheViews(t *testing.T) {
-	c, err := pgx.ParseConfig(pgtest.Empty(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := pgx.ConnectConfig(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = conn.Exec(t.Context(), `
+	c := databaseOf(t, `
 		CREATE TABLE "vInvestigation" (identifier integer, title text, public_release_date date);
 		CREATE TABLE "vStudy" (identifier text, title text, investigation_ref integer);
 		CREATE TABLE "vAssay" (identifier text, measurement_type_term text, investigation_ref integer, study_ref text);
@@ -413,10 +411,6 @@ func TestConfigurationOfTheViews(t *testing.T) {
 		INSERT INTO "vStudy" VALUES ('S1', 'Study', 1), ('S2', 'Study', 1);
 		INSERT INTO "vAssay" VALUES ('A1', 'sequencing', 1, 'S1'), ('A1', 'sequencing', 1, 'S2'), ('A2', NULL, 1, '["S2"]');
 		INSERT INTO "vContact" (last_name, roles, investigation_ref) VALUES ('Doe', '[{"term": "owner", "uri": null, "version": null}]', 1)`)
-	_ = conn.Close(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	api := apitest.New(t)
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(path, []byte(`connection_string: "postgresql+psycopg://unused:unused@localhost:5432/rdi"
