@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"html/template"
 	"io"
-	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,14 +60,6 @@ func (a *API) harvestReceipt(x *exchange) error {
 	x.w.Header().Set("Content-Type", kind)
 	x.w.Header().Set("Vary", "Accept")
 	return abortIfBegun(x.w, a.writeReceipt(x, h, form))
-}
-
-// abortIfBegun keeps half an answer from looking whole.
-func abortIfBegun(w *writer, err error) error {
-	if err != nil && w.record.Status != 0 {
-		panic(http.ErrAbortHandler)
-	}
-	return err
 }
 
 func (a *API) writeReceipt(x *exchange, h store.Harvest, form receiptWriter) error {

@@ -94,3 +94,11 @@ func exhaust(control *http.ResponseController, body io.Reader, patience time.Dur
 	_ = control.SetReadDeadline(time.Unix(1, 0))
 	_, _ = io.Copy(io.Discard, body)
 }
+
+// abortIfBegun keeps half an answer from looking whole.
+func abortIfBegun(w *writer, err error) error {
+	if err != nil && w.record.Status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	return err
+}
