@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -28,13 +30,30 @@ import (
 // that it goes on.
 const progressAfter = time.Second
 
-// A large crate lives as long as the conversion, so little of the heap is ever
-// garbage: more collections cost little and keep the memory within a small
+// What a crate is read into lives as long as the conversion, so little of the
+// heap is ever garbage. Below freeHeap a collection finds nothing that would be
+// worth its time; above it, a small growth keeps the memory within a small
 // multiple of the crate.
 const (
 	largeCrate = 4 << 20
+	freeHeap   = 24 << 20
 	largeGC    = 10 // growth of the heap, in percent, after which memory is collected
 )
+
+// collectLate puts the first collection off until the heap has grown to
+// freeHeap. What it gives tells whether there has been one.
+func collectLate() (collected func() bool) {
+	var first atomic.Bool
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(freeHeap)
+	// Nothing refers to it, so that the first collection finds it.
+	runtime.AddCleanup(new([64]byte), func(first *atomic.Bool) {
+		first.Store(true)
+		debug.SetGCPercent(largeGC)
+		debug.SetMemoryLimit(math.MaxInt64)
+	}, &first)
+	return first.Load
+}
 
 // newConvert writes the folder of a crate, without server and database.
 func newConvert() *cobra.Command {
@@ -110,11 +129,11 @@ func convertCrate(cmd *cobra.Command, crate, dir string) (*outcome, error) {
 	}
 	begin := time.Now()
 	if len(document) > largeCrate {
-		debug.SetGCPercent(largeGC)
 		worker.ReleaseStartup()
 	}
+	collected := collectLate()
 	result := convert.Crate(document)
-	if len(document) > largeCrate {
+	if collected() {
 		runtime.GC() // what the crate was read with is as much again as what is written
 	}
 	o := &outcome{Crate: crate, Folder: dir, Converted: result.OK(), Findings: result.Findings}
