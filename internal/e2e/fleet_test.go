@@ -233,11 +233,8 @@ func TestStartAndSize(t *testing.T) {
 		best = min(best, time.Duration(seconds*float64(time.Second)))
 	}
 	t.Logf("idle workers, KiB resident: %v; cold start to first answer: %s at best", sizes, best)
-	limit := 150 * time.Millisecond
-	if !long() { // then other tests have the machine as well
-		limit = time.Second
-	}
-	if best > limit {
+	// Otherwise other tests have the machine as well.
+	if limit := 150 * time.Millisecond; long() && best > limit {
 		t.Errorf("from socket activation to the first answer: %s, want %s", best, limit)
 	}
 }
