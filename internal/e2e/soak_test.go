@@ -15,7 +15,7 @@ import (
 const soakWorkers, soakClients = 3, 8
 
 // soakPatience is how much longer it may last until enough was seen.
-const soakPatience = 3 * time.Minute
+const soakPatience = 10 * time.Minute
 
 // soakTime is how long the soak lasts.
 func soakTime() time.Duration {
