@@ -80,7 +80,7 @@ const (
 
 func everybody() []loadKind {
 	// In the short form the clients leave the machine something to work with.
-	think := 5 * time.Millisecond
+	think := 20 * time.Millisecond
 	if long() {
 		think = 0
 	}
