@@ -61,6 +61,7 @@ type Graph struct {
 	contexts   map[scope]*Vocabulary // of entities with a context of their own
 	entries    entries               // entities by number
 	index      index
+	trails     [maxTrails]trail
 	slab       slab
 	recent     [maxRecent]*entity // entities looked at lately, by the end of their number
 	texts      textKeeper
@@ -70,11 +71,11 @@ type Graph struct {
 	broken     bool                // whether merging has failed
 }
 
-// maxContexts and maxRecent bound how many contexts of entities, and how many entities,
-// are remembered.
+// How many contexts of entities, entities, and trails of references are remembered.
 const (
 	maxContexts = 64
 	maxRecent   = 1024
+	maxTrails   = 64
 )
 
 // Read reads the graph of a document. Everything that is wrong with it is reported; the

@@ -285,7 +285,7 @@ func (g *Graph) Refer(v jsondoc.Value) (Ref, bool) {
 		return Ref{}, false
 	}
 	var buf [64]byte
-	ref := Ref{entity: g.find(s.id.Bytes(buf[:0])).number}
+	ref := Ref{entity: g.follow(s.id.Bytes(buf[:0]))}
 	return ref, ref.entity != 0
 }
 
