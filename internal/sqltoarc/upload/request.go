@@ -80,13 +80,22 @@ func (c *Client) attempts(ctx context.Context, repeat bool, once func(ctx contex
 			return c.failure(err)
 		}
 		if wait == 0 {
-			wait = min(c.options.Backoff<<(attempt-1), maxDelay)
-			wait = wait/2 + rand.N(wait/2+1) //nolint:gosec // jitter
+			wait = delay(c.options.Backoff, attempt)
 		}
 		if e := sleep(ctx, wait); e != nil {
 			return c.failure(err)
 		}
 	}
+}
+
+// delay gives the wait after an attempt that has failed: the first one doubled with
+// each further attempt, of which there may be more than a shift has bits.
+func delay(first time.Duration, attempt int) time.Duration {
+	wait := maxDelay
+	if first <= maxDelay>>(attempt-1) {
+		wait = first << (attempt - 1)
+	}
+	return wait/2 + rand.N(wait/2+1) //nolint:gosec // jitter
 }
 
 // slot bounds the requests in flight.
