@@ -70,9 +70,12 @@ func mapped(tb testing.TB, d *source.Dataset) *arc.Investigation {
 func TestMetadata(t *testing.T) {
 	t.Parallel()
 	d := dataset(t)
+	d.Studies[0][source.StudySubmission], d.Studies[0][source.StudyRelease] = text("2026-01-02"), text("2026-03-04")
+	d.Assays = append(d.Assays, row(t, "vAssay", map[string]string{"identifier": "B", "measurement_type_uri": "http://purl.obolibrary.org/obo/OBI_1",
+		"technology_type_term": "t", "technology_type_uri": "http://purl.obolibrary.org/obo/OBI_2", "investigation_ref": "I"}))
 	contact := func(target, ref, roles string) source.Row {
-		return row(t, "vContact", map[string]string{"last_name": "L" + target, "first_name": " F ", "roles": roles,
-			"target_type": target, "target_ref": ref, "investigation_ref": "I"})
+		return row(t, "vContact", map[string]string{"last_name": "L" + target, "first_name": " F ", "mid_initials": "M", "email": "e", "phone": "ph", "fax": "fa",
+			"postal_address": "ad", "affiliation": "af", "roles": roles, "target_type": target, "target_ref": ref, "investigation_ref": "I"})
 	}
 	d.Contacts = []source.Row{contact("investigation", "", `[{"term":"r","uri":"NCIT:C1","version":"1"},{"uri":"x"}]`), contact("Study", "S", "[]"), contact("assay", "A", "")}
 	publication := func(target, ref string) source.Row {
@@ -81,7 +84,7 @@ func TestMetadata(t *testing.T) {
 	}
 	d.Publications = []source.Row{publication("investigation", ""), publication("study", "S")}
 	person := func(target string, roles ...arc.OntologyTerm) arc.Person {
-		return arc.Person{LastName: "L" + target, FirstName: " F ", Roles: roles}
+		return arc.Person{LastName: "L" + target, FirstName: " F ", MidInitials: "M", Email: "e", Phone: "ph", Fax: "fa", Address: "ad", Affiliation: "af", Roles: roles}
 	}
 	article := func(target string) arc.Publication {
 		return arc.Publication{Title: "P" + target, DOI: "10.1/x", PubMedID: "1", AuthorList: "a, b", Status: arc.NewTerm("published", "EFO:1")}
@@ -90,9 +93,11 @@ func TestMetadata(t *testing.T) {
 		Identifier: "I", Title: "T", Description: "D", SubmissionDate: "2026-03-01T10:00:00", PublicReleaseDate: "2026-04-01T00:00:00.500000+00:00",
 		Contacts:     []arc.Person{person("investigation", arc.NewTerm("r", "NCIT:C1"))},
 		Publications: []arc.Publication{article("investigation")},
-		Studies:      []*arc.Study{{Identifier: "S", Title: "ST", Contacts: []arc.Person{person("Study")}, Publications: []arc.Publication{article("study")}}},
+		Studies: []*arc.Study{{Identifier: "S", Title: "ST", SubmissionDate: "2026-01-02T00:00:00", PublicReleaseDate: "2026-03-04T00:00:00",
+			Contacts: []arc.Person{person("Study")}, Publications: []arc.Publication{article("study")}}},
 		Assays: []*arc.Assay{{Identifier: "A", Title: "AT", Description: "AD", MeasurementType: arc.OntologyTerm{Name: "m", TSR: "OBI", TAN: "OBI:1"},
-			TechnologyPlatform: arc.OntologyTerm{Name: "P"}, Performers: []arc.Person{person("assay")}}},
+			TechnologyPlatform: arc.OntologyTerm{Name: "P"}, Performers: []arc.Person{person("assay")}},
+			{Identifier: "B", TechnologyType: arc.OntologyTerm{Name: "t", TSR: "OBI", TAN: "OBI:2"}}},
 	}
 	if diff := cmp.Diff(want, mapped(t, d)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -269,6 +274,110 @@ func TestSpellings(t *testing.T) {
 	}
 }
 
+// Without identifier, title and dates that are some there is no ARC of a dataset; a date
+// that is none costs a study.
+func TestWhatCostsADataset(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		column int
+		value  source.Value
+		want   string
+	}{
+		"no identifier":     {source.InvestigationIdentifier, source.Value{}, "vInvestigation.identifier: a required value is missing"},
+		"blank identifier":  {source.InvestigationIdentifier, text(" "), "vInvestigation.identifier [ ]: the identifier is empty"},
+		"no title":          {source.InvestigationTitle, source.Value{}, "vInvestigation.title [I]: a required value is missing"},
+		"no submission day": {source.InvestigationSubmission, text("soon"), `vInvestigation.submission_date [I]: "soon" is not a date`},
+		"no release day":    {source.InvestigationRelease, text("2026-02-30"), `vInvestigation.public_release_date [I]: "2026-02-30" is not a date`},
+	} {
+		d := dataset(t)
+		d.Investigation[c.column] = c.value
+		result := mapping.New(mapping.Limits{}).Map(d)
+		if result.ARC != nil || len(result.Findings) != 1 || result.Findings[0].Severity != source.Error || !strings.HasPrefix(result.Findings[0].String(), c.want) {
+			t.Errorf("%s: %v, want %q", name, result.Findings, c.want)
+		}
+	}
+	for _, column := range []int{source.StudySubmission, source.StudyRelease} {
+		d := dataset(t)
+		d.Assays, d.Studies[0][column] = nil, text("soon")
+		result := mapping.New(mapping.Limits{}).Map(d)
+		if result.ARC == nil || len(result.ARC.Studies) != 0 || len(result.Findings) != 1 || !strings.Contains(result.Findings[0].Text, `"soon" is not a date`) {
+			t.Errorf("study: %v", result.Findings)
+		}
+	}
+}
+
+// A row is about what the documentation allows for its view, and about something that
+// is there, or it is left out.
+func TestTargets(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ view, kind, ref, want string }{
+		{"vPublication", "assay", "A", `"assay" is not one of the documented targets`},
+		{"vPublication", "study", "none", `there is no study "none" in this dataset`},
+		{"vContact", "person", "A", `"person" is not one of the documented targets`},
+		{"vContact", "assay", "S", `there is no assay "S" in this dataset`},
+		{"vAnnotationTable", "investigation", "I", `"investigation" is not one of the documented targets`},
+		{"vAnnotationTable", "study", "A", `there is no study "A" in this dataset`},
+	} {
+		values := map[string]string{"target_type": c.kind, "target_ref": c.ref, "investigation_ref": "I"}
+		if c.view == "vAnnotationTable" {
+			values["table_name"], values["column_type"], values["row_index"] = "N", "input", "0"
+		}
+		d := dataset(t)
+		rows := map[string]*[]source.Row{"vPublication": &d.Publications, "vContact": &d.Contacts, "vAnnotationTable": &d.Cells}[c.view]
+		*rows = []source.Row{row(t, c.view, values)}
+		result := mapping.New(mapping.Limits{}).Map(d)
+		if len(result.Findings) != 1 || !strings.HasPrefix(result.Findings[0].Text, c.want) {
+			t.Errorf("%s of %s %s: %v, want %q", c.view, c.kind, c.ref, result.Findings, c.want)
+		}
+		if diff := cmp.Diff(mapped(t, dataset(t)), result.ARC); diff != "" {
+			t.Errorf("%s of %s %s (-want +got):\n%s", c.view, c.kind, c.ref, diff)
+		}
+	}
+}
+
+// Inputs and outputs are of the kind that is named, however it is spelled, and without
+// one sources become samples; a table has one of each. Columns of texts take value and
+// unit as a text.
+func TestEndsAndTexts(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		cells         []source.Row
+		header, value string
+		finding       string
+	}{
+		{[]source.Row{cellRow(t, "input", "", 0, "x", "")}, "Input [Source Name]", "x", ""},
+		{[]source.Row{cellRow(t, "output", "", 0, "x", "")}, "Output [Sample Name]", "x", ""},
+		{[]source.Row{cellRow(t, "input", " Material_Name ", 0, "x", "")}, "Input [Material]", "x", ""},
+		{[]source.Row{cellRow(t, "output", " Raw ", 0, "x", "")}, "Output [Raw]", "x", ""},
+		{[]source.Row{cellRow(t, "output", "source_name", 0, "x", "")}, "Output [Sample Name]", "x", "an output cannot be a source"},
+		{[]source.Row{cellRow(t, "input", "data", 0, "x", ""), cellRow(t, "input", "sample_name", 0, "y", "")}, "Input [Data]", "x", "a second column Input [Sample Name], which is left out"},
+		{[]source.Row{cellRow(t, "output", "data", 0, "x", ""), cellRow(t, "output", "sample_name", 0, "y", "")}, "Output [Data]", "x", "a second column Output [Sample Name], which is left out"},
+		{[]source.Row{cellRow(t, "comment", "c", 0, "5", "cm")}, "Comment [c]", "5 cm", "value and unit are joined"},
+		{[]source.Row{cellRow(t, "comment", "c", 0, "", "cm")}, "Comment [c]", "cm", ""},
+		{[]source.Row{cellRow(t, "input", "data", 0, "5", "cm")}, "Input [Data]", "5 cm", "value and unit are joined"},
+	} {
+		d := dataset(t)
+		d.Cells = c.cells
+		result := mapping.New(mapping.Limits{}).Map(d)
+		if (c.finding == "") != (len(result.Findings) == 0) || c.finding != "" && !strings.Contains(result.Findings[0].Text, c.finding) {
+			t.Errorf("%s: %v, want %q", c.header, result.Findings, c.finding)
+		}
+		table := result.ARC.Assays[0].Tables[0]
+		want := arc.NewTextCell(c.value)
+		if strings.HasSuffix(c.header, "[Data]") {
+			want = arc.NewDataCell(arc.Data{Name: c.value})
+		}
+		if columns := table.Columns(); len(columns) != 1 || columns[0].Text() != c.header {
+			t.Errorf("columns %v, want %s", columns, c.header)
+		}
+		for _, cell := range table.Row(0) {
+			if diff := cmp.Diff(want, cell); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", c.header, diff)
+			}
+		}
+	}
+}
+
 // A text that no ARC can hold costs its row, or, in the row of the investigation,
 // the dataset; nothing else.
 func TestTextsThatAreNone(t *testing.T) {
@@ -342,6 +451,14 @@ func TestFindingsAreBounded(t *testing.T) {
 	result := mapping.New(mapping.Limits{}).Map(d)
 	if result.ARC == nil || len(result.Findings) != 50 || result.Dropped != 450 {
 		t.Errorf("%d findings, %d dropped", len(result.Findings), result.Dropped)
+	}
+	for range 60 {
+		d.Studies = append(d.Studies, row(t, "vStudy", map[string]string{"identifier": "X", "investigation_ref": "I"}))
+	}
+	d.Assays[0][source.AssayIdentifier] = text("ä")
+	result = mapping.New(mapping.Limits{}).Map(d)
+	if n := len(result.Findings); result.ARC != nil || n != 50 || result.Dropped != 511 || result.Findings[n-1].Severity != source.Error {
+		t.Errorf("failed: %d findings, %d dropped, the last is %v", n, result.Dropped, result.Findings[n-1])
 	}
 }
 
