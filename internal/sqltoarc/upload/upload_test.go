@@ -68,8 +68,13 @@ func TestEarlierService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Unchanged(t.Context(), h.ID, []upload.Known{{Identifier: "a"}}); err != upload.ErrUnsupported { //nolint:errorlint // exactly this
-		t.Errorf("delta handshake: %v", err)
+	for range 2 {
+		if _, err := c.Unchanged(t.Context(), h.ID, []upload.Known{{Identifier: "a"}}); err != upload.ErrUnsupported || c.Handshakes() { //nolint:errorlint // exactly this
+			t.Errorf("delta handshake: %v", err)
+		}
+	}
+	if n := api.Requests("POST /v3/harvests/{id}/diff"); n != 1 {
+		t.Errorf("asked %d times for the delta handshake, want once", n)
 	}
 	all := batch(crate("a", "1"), []byte(`{"@graph":[]}`), crate("a", "2"), crate("b", "1"))
 	if err := c.Submit(t.Context(), "demo", h.ID, all[:2]); err != nil {
@@ -199,6 +204,52 @@ func TestHarvestEndedBySomebodyElse(t *testing.T) {
 	all = batch(crate("a", "1"))
 	if err := c.Submit(t.Context(), "demo", h.ID, all); fault.CodeOf(err) != upload.CodeRefused {
 		t.Errorf("conflict in an ended harvest: %v", err)
+	}
+}
+
+// A harvest that is gone is a matter of the whole run: neither does it make an earlier
+// service of this one, nor is it a fault of the ARCs.
+func TestHarvestIsGone(t *testing.T) {
+	t.Parallel()
+	c := client(t, upload.Options{URL: apitest.New(t).URL})
+	if _, err := c.Unchanged(t.Context(), "gone", []upload.Known{{Identifier: "a"}}); fault.CodeOf(err) != upload.CodeRefused || !c.Handshakes() {
+		t.Errorf("delta handshake: %v, has it: %t", err, c.Handshakes())
+	}
+	all := batch(crate("a", "1"))
+	if err := c.Submit(t.Context(), "demo", "gone", all); fault.CodeOf(err) != upload.CodeRefused || all[0].Settled() {
+		t.Errorf("submission: %v, settled %t", err, all[0].Settled())
+	}
+}
+
+// An answer to the delta handshake that is not about the ARCs in question is believed
+// for none of them.
+func TestHandshakeAboutOthers(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"arcs":[{"identifier":"a","status":"unchanged"}]}`)
+	}))
+	t.Cleanup(web.Close)
+	c := client(t, upload.Options{URL: web.URL})
+	if same, err := c.Unchanged(t.Context(), "h", []upload.Known{{Identifier: "a"}, {Identifier: "b"}}); fault.CodeOf(err) != upload.CodeAnswer {
+		t.Errorf("%v, %v", same, err)
+	}
+}
+
+// Redirects are followed, unless that is switched off.
+func TestRedirects(t *testing.T) {
+	t.Parallel()
+	api := apitest.New(t)
+	web := httptest.NewServer(http.RedirectHandler(api.URL+"/v3/arcs", http.StatusTemporaryRedirect))
+	t.Cleanup(web.Close)
+	for _, keep := range []bool{false, true} {
+		all := batch(crate("a", "1"))
+		err := client(t, upload.Options{URL: web.URL, KeepRedirects: keep}).Submit(t.Context(), "demo", "", all)
+		if all[0].Err != nil {
+			err = all[0].Err
+		}
+		if (err == nil) == keep {
+			t.Errorf("kept: %t: %v", keep, err)
+		}
 	}
 }
 
@@ -351,6 +402,14 @@ func TestCertificates(t *testing.T) {
 		_, err := client(t, c.o).WhoAmI(t.Context())
 		if got := fault.CodeOf(err); got != c.want {
 			t.Errorf("%s: got %q (%v), want %q", c.name, got, err, c.want)
+		}
+	}
+	for name, o := range map[string]upload.Options{
+		"no key": {CertFile: certFile}, "no certificate": {KeyFile: keyFile}, "no authority": {CAFile: keyFile}, "no pair": {CertFile: keyFile, KeyFile: certFile},
+	} {
+		o.URL = web.URL
+		if _, err := upload.New(o); fault.CodeOf(err) != upload.CodeCertificate {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
