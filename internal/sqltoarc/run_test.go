@@ -178,14 +178,15 @@ func TestBadDatasetsHarmNoOther(t *testing.T) {
 	}
 }
 
-// A dataset with more than the allowed studies or assays is not converted.
+// A dataset with more than the allowed studies or assays is not converted, one with as
+// many is.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 2, Studies: 3, Assays: 3, Cells: 1}, nil)
-	for _, limits := range []mapping.Limits{{Studies: 2}, {Assays: 2}} {
+	for limits, failed := range map[mapping.Limits]int64{{Studies: 2}: 2, {Assays: 2}: 2, {Studies: 3, Assays: 3}: 0} {
 		o := options(connection, "http://127.0.0.1:1")
 		o.DryRun, o.Limits = true, limits
-		if report := run(t, o); report.Counts.Failed != 2 {
+		if report := run(t, o); report.Counts.Failed != failed {
 			t.Errorf("%+v: %+v", limits, report.Counts)
 		}
 	}
@@ -205,6 +206,114 @@ func TestPartialRunsHaveNoHarvest(t *testing.T) {
 		if report := run(t, o); report.Counts.Uploaded != 2 || len(api.ARCs()) != 2 || len(api.Harvests()) != 0 {
 			t.Errorf("%+v: %d ARCs, %d harvests", report.Counts, len(api.ARCs()), len(api.Harvests()))
 		}
+	}
+}
+
+// Datasets that are named are sent in any case, and alone: the last run may have brought
+// them, and a harvest that was interrupted still needs them.
+func TestNamedDatasetsAreNoPartOfAHarvest(t *testing.T) {
+	t.Parallel()
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 6, Studies: 1}, nil)
+	api := apitest.New(t)
+	var cut atomic.Bool
+	api.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if cut.Load() && strings.HasSuffix(r.URL.Path, "/arcs") {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
+	o := options(connection, api.URL)
+	o.StateDir = t.TempDir()
+	named := o
+	named.Only = []string{"DS-0000003"}
+	run(t, o)
+	if c := run(t, named).Counts; c.Uploaded != 1 || c.Unchanged != 0 {
+		t.Errorf("after a run: %+v", c)
+	}
+	exec(t, connection, "UPDATE t_vinvestigation SET title = 'changed'")
+	cut.Store(true)
+	if _, err := sqltoarc.Run(t.Context(), o); fault.CodeOf(err) != upload.CodeUnreachable {
+		t.Fatalf("cut run: %v", err)
+	}
+	cut.Store(false)
+	run(t, named)
+	o.Resume = true
+	run(t, o)
+	if h := api.Harvests()["harvest-2"]; h.Status != "COMPLETED" || len(h.ARCs) != 6 || len(api.Harvests()) != 2 {
+		t.Errorf("harvest: %s with %d ARCs of 6", h.Status, len(h.ARCs))
+	}
+}
+
+// A dataset that has changed since an interrupted run has brought it is refused by name,
+// because a harvest has one content of each; the others arrive.
+func TestChangedSinceTheInterruption(t *testing.T) {
+	t.Parallel()
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 10, Studies: 1}, nil)
+	api := apitest.New(t)
+	var cut atomic.Bool
+	cut.Store(true)
+	api.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if cut.Load() && strings.HasSuffix(r.URL.Path, "/complete") {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
+	o := options(connection, api.URL)
+	o.StateDir = t.TempDir()
+	if report, err := sqltoarc.Run(t.Context(), o); fault.CodeOf(err) != upload.CodeUnreachable || report.Counts.Uploaded != 10 {
+		t.Fatalf("cut run: %v", err)
+	}
+	cut.Store(false)
+	exec(t, connection, "UPDATE t_vinvestigation SET title = 'changed' WHERE identifier = 'DS-0000003'")
+	o.Resume = true
+	sent := api.Requests("POST /v3/harvests/{id}/arcs")
+	found := findings(&o)
+	report := run(t, o)
+	if c := report.Counts; c.Unchanged != 9 || !slices.Equal(report.Failed, []string{"DS-0000003"}) || len(*found) != 1 || !strings.Contains((*found)[0].Text, "this harvest has brought the dataset already") {
+		t.Errorf("%+v, %v", c, *found)
+	}
+	if n := api.Requests("POST /v3/harvests/{id}/arcs"); n != sent {
+		t.Errorf("%d more submissions", n-sent)
+	}
+}
+
+// While the API cannot tell what has become of the interrupted harvest, no other is
+// begun; once it tells that the harvest has ended, another one is.
+func TestResumeAsksFirst(t *testing.T) {
+	t.Parallel()
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 5, Studies: 1}, nil)
+	api := apitest.New(t)
+	var cut atomic.Value
+	cut.Store("/arcs")
+	api.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, cut.Load().(string)) {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
+	o := options(connection, api.URL)
+	o.StateDir, o.Resume = t.TempDir(), true
+	for _, path := range []string{"/arcs", "/harvest-1"} {
+		cut.Store(path)
+		if _, err := sqltoarc.Run(t.Context(), o); fault.CodeOf(err) != upload.CodeUnreachable {
+			t.Fatalf("%s cut: %v", path, err)
+		}
+		if n := len(api.Harvests()); n != 1 {
+			t.Fatalf("%s cut: %d harvests", path, n)
+		}
+	}
+	cut.Store("nothing")
+	c, err := upload.New(o.Upload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.End(t.Context(), "harvest-1", upload.Failed, upload.Rest{}); err != nil {
+		t.Fatal(err)
+	}
+	run(t, o)
+	if h := api.Harvests(); len(h) != 2 || h["harvest-2"].Status != "COMPLETED" || len(h["harvest-2"].ARCs) != 5 {
+		t.Errorf("harvests: %+v", h)
 	}
 }
 
@@ -309,6 +418,11 @@ func TestWhatKeepsAnARCOutOfGit(t *testing.T) {
 			told = append(told, f.Text)
 		}
 	}
+	o.Out, o.Folders = t.TempDir(), true
+	*found = nil
+	if report := run(t, o); report.Counts.Failed != 1 || slices.ContainsFunc(*found, func(f source.Finding) bool { return strings.Contains(f.Text, "in git") }) {
+		t.Errorf("as a folder: %+v, %v", report.Counts, *found)
+	}
 	if report.Counts.Uploaded != 1 || len(told) != 11 || !strings.Contains(told[0], `"T[1]"`) || !strings.Contains(told[0], "cannot arrive in git") || told[10] != "2 more such reasons are not listed" {
 		t.Errorf("%+v, told:\n%s", report.Counts, strings.Join(told, "\n"))
 	}
@@ -334,9 +448,40 @@ func TestAbandonedHarvestIsDeclaredFailed(t *testing.T) {
 		t.Fatalf("cut run: %v", err)
 	}
 	cut.Store(false)
-	run(t, o)
-	if h := api.Harvests(); h["harvest-1"].Status != "FAILED" || h["harvest-2"].Status != "COMPLETED" {
-		t.Errorf("harvests: %v, %v", h["harvest-1"].Status, h["harvest-2"].Status)
+	for range 2 {
+		run(t, o)
+	}
+	if h := api.Harvests(); h["harvest-1"].Status != "FAILED" || h["harvest-2"].Status != "COMPLETED" || h["harvest-3"].Status != "COMPLETED" {
+		t.Errorf("harvests: %v, %v, %v", h["harvest-1"].Status, h["harvest-2"].Status, h["harvest-3"].Status)
+	}
+	if n := api.Requests("PATCH /v3/harvests/{id}"); n != 1 {
+		t.Errorf("%d harvests were declared failed, want the one", n)
+	}
+}
+
+// Where nothing is remembered nobody can go on: a run that is cut off declares its harvest
+// failed itself, also if it was told to end.
+func TestWithoutStateNothingIsLeftOpen(t *testing.T) {
+	t.Parallel()
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 5, Studies: 1}, nil)
+	for how, want := range map[string]fault.Code{"network": upload.CodeUnreachable, "signal": sqltoarc.CodeInterrupted} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		api := apitest.New(t)
+		api.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+			if !strings.HasSuffix(r.URL.Path, "/arcs") {
+				return false
+			}
+			if how == "signal" {
+				cancel()
+			}
+			panic(http.ErrAbortHandler)
+		}
+		_, err := sqltoarc.Run(ctx, options(connection, api.URL))
+		f, _ := fault.Of(err)
+		if h := api.Harvests()["harvest-1"]; f == nil || f.Code != want || strings.Contains(f.Remedy, "--resume") || h.Status != "FAILED" {
+			t.Errorf("%s: %+v, harvest %s", how, f, h.Status)
+		}
 	}
 }
 

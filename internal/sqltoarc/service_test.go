@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -87,6 +88,44 @@ func TestSecondRunSendsWhatHasChanged(t *testing.T) {
 	}
 	if s := h[1].Statistics; s.New != int64(shape.Investigations) || s.Errors != 0 {
 		t.Errorf("statistics of the first harvest: %+v", s)
+	}
+}
+
+// Large ARCs are sent a few at a time.
+func TestLargeARCsAreSentAFewAtATime(t *testing.T) {
+	t.Parallel()
+	connection := postgres(t)
+	exec(t, connection, `CREATE VIEW vinvestigation AS SELECT 'I' || n AS identifier, 'T' AS title,
+		(SELECT string_agg(md5(n || '/' || k), '') FROM generate_series(1, 12500) k) AS description_text FROM generate_series(1, 25) n`)
+	api := newService(t)
+	var bulk atomic.Int64
+	api.fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/arcs") {
+			bulk.Add(1)
+		}
+		return false
+	}
+	o := options(connection, api.url)
+	o.StateDir, o.BatchSize, o.Tasks = t.TempDir(), 25, 1
+	if c := run(t, o).Counts; c.Uploaded != 25 {
+		t.Errorf("%+v", c)
+	}
+	if n := bulk.Load(); n < 2 || n > 5 { // 10 MB, 4 MiB at a time
+		t.Errorf("%d requests", n)
+	}
+}
+
+// Blanks around an identifier are no part of it for the service; the second run finds
+// the ARC all the same.
+func TestBlanksAroundIdentifiers(t *testing.T) {
+	t.Parallel()
+	connection := postgres(t)
+	exec(t, connection, `CREATE VIEW vinvestigation AS SELECT ' I ' AS identifier, 'T' AS title`)
+	o := options(connection, newService(t).url)
+	o.StateDir = t.TempDir()
+	run(t, o)
+	if c := run(t, o).Counts; c.Unchanged != 1 || c.Built != 0 {
+		t.Errorf("second run: %+v", c)
 	}
 }
 

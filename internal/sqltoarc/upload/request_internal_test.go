@@ -162,7 +162,9 @@ func TestBulkTakesItsTime(t *testing.T) {
 			context.AfterFunc(r.Context(), func() { _ = w.CloseWithError(r.Context().Err()) })
 			go func() {
 				for _, line := range lines {
-					time.Sleep(pause)
+					if sleep(r.Context(), pause) != nil {
+						return
+					}
 					_, _ = io.WriteString(w, line+"\n")
 				}
 				_ = w.Close()

@@ -207,6 +207,22 @@ func TestHarvestEndedBySomebodyElse(t *testing.T) {
 	}
 }
 
+// Who may not send for an RDI, or names none that there is, is told so, and that it is
+// not a matter of time.
+func TestHarvestIsNotAllowed(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusBadRequest, http.StatusForbidden, http.StatusUnprocessableEntity} {
+		api := apitest.New(t)
+		api.Fault = func(w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(status)
+			return true
+		}
+		if _, err := client(t, upload.Options{URL: api.URL}).Begin(t.Context(), "demo", 1, "k"); fault.CodeOf(err) != upload.CodeDenied || !strings.Contains(err.Error(), `of the RDI "demo"`) {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
 // A harvest that is gone is a matter of the whole run: neither does it make an earlier
 // service of this one, nor is it a fault of the ARCs.
 func TestHarvestIsGone(t *testing.T) {
