@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -162,6 +164,48 @@ func TestNoConnectionIsLeftBehind(t *testing.T) {
 			g.call(t, 10)
 			return g.taken[0].Load() > 0 && g.taken[1].Load() > 0
 		})
+	}
+}
+
+// Who has been waited for in vain is not waited for again for a while.
+func TestNobodyWaitsInVainTwice(t *testing.T) {
+	t.Parallel()
+	g := newGatherers(t, 2, "tcp")
+	_ = g.rooms[0].better() // and takes none
+	second := g.listeners[1]["http"][0].(*gathering)
+	var d net.Dialer
+	client, err := d.DialContext(t.Context(), "tcp", g.address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	began := time.Now()
+	conn, err := second.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+	if second.alone.Before(began.Add(gatherAlone)) || second.alone.After(time.Now().Add(gatherAlone)) {
+		t.Errorf("waits again after %s, want %s", second.alone.Sub(began), gatherAlone)
+	}
+}
+
+// A worker that is in trouble has no room, however few connections it has.
+func TestNoRoomInTrouble(t *testing.T) {
+	t.Parallel()
+	w := newWorker(t.Context(), Options{Logger: slog.New(slog.DiscardHandler)})
+	text := "away"
+	for _, step := range []struct {
+		sick    bool
+		trouble *string
+		want    int64
+	}{{false, nil, 3}, {true, nil, math.MaxInt64}, {false, &text, math.MaxInt64}, {false, nil, 3}} {
+		w.traffic.conns.Store(3)
+		w.sick.Store(step.sick)
+		w.trouble.Store(step.trouble)
+		if got := w.load(); got != step.want {
+			t.Errorf("%+v: load %d", step, got)
+		}
 	}
 }
 

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -45,6 +47,30 @@ func TestWatchdogBeatsFromTheRequestPath(t *testing.T) {
 	p.wait()
 	if text := p.logText(); !strings.Contains(text, "childHandler") || !strings.Contains(text, "chan receive") {
 		t.Error("the stack dump does not show where it hangs")
+	}
+}
+
+// A worker is well that refuses requests, for overload or for want of a database; not one
+// of which the handlers fail or panic.
+func TestWhatIsWell(t *testing.T) {
+	t.Parallel()
+	for status, well := range map[int]bool{
+		http.StatusOK: true, http.StatusNotFound: true, http.StatusTooManyRequests: true, http.StatusServiceUnavailable: true,
+		http.StatusInternalServerError: false, http.StatusBadGateway: false, 0: false, // a panic
+	} {
+		p := probe{path: "/v3/liveness", traffic: newTraffic(time.Minute, func(uint64) {}), stuck: time.Minute}
+		p.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !IsProbe(r.Context()) || r.URL.Path != p.path {
+				t.Errorf("asked for %s", r.URL)
+			}
+			if status == 0 {
+				panic("broken")
+			}
+			w.WriteHeader(status)
+		})
+		if err := p.check(t.Context(), patience); (err == nil) != well {
+			t.Errorf("%d: %v, want well: %t", status, err, well)
+		}
 	}
 }
 
@@ -107,14 +133,49 @@ func TestRecyclingByAge(t *testing.T) {
 // Whatever limit is reached at once, but for age, nobody goes before the minimum uptime.
 func TestTheMinimumUptimeIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	const left = 300 * time.Millisecond
-	began := time.Now()
-	r := newRecycler(Recycling{MaxRequests: 1, MinUptime: time.Minute}, turns{}, began.Add(left-time.Minute))
-	r.served(1)
-	reason, _ := r.wait(t.Context())
-	if waited := time.Since(began); reason == nil || reason.kind != StopRequests || waited < left {
-		t.Errorf("%v after %s, want requests after %s", reason, waited, left)
+	for _, tt := range []struct {
+		limits Recycling
+		kind   StopReason
+		uptime time.Duration
+	}{
+		{Recycling{MaxRequests: 1, MinUptime: time.Minute}, StopRequests, time.Minute},
+		{Recycling{MaxMemory: 1, MinUptime: time.Minute}, StopMemory, time.Minute},
+		{Recycling{MaxMemory: 1, MinUptime: time.Second}, StopMemory, memoryPeriod},
+		{Recycling{MaxAge: time.Second, MinUptime: time.Minute}, StopAge, time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			r := newRecycler(tt.limits, turns{}, began)
+			r.served(1)
+			reason, _ := r.wait(t.Context())
+			if uptime := time.Since(began); reason == nil || reason.kind != tt.kind || uptime != tt.uptime {
+				t.Errorf("%v after %s, want %s after %s", reason, uptime, tt.kind, tt.uptime)
+			}
+		})
 	}
+}
+
+// Workers that were started together, and get the same requests, do not want to go
+// together: their limits differ, by no more than was configured.
+func TestLimitsDiffer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const age, requests, jitter = time.Hour, 1000, 100
+		ages, counts := map[time.Duration]bool{}, map[uint64]bool{}
+		for range 20 {
+			began := time.Now()
+			r := newRecycler(Recycling{MaxAge: age, AgeJitter: 0.1, MaxRequests: requests, RequestJitter: jitter}, turns{}, began)
+			_, _ = r.wait(t.Context())
+			lived := time.Since(began)
+			if lived < age*9/10 || lived > age*11/10 || r.requests < requests || r.requests > requests+jitter {
+				t.Errorf("age %s, %d requests", lived, r.requests)
+			}
+			ages[lived], counts[r.requests] = true, true
+		}
+		if len(ages) == 1 || len(counts) == 1 {
+			t.Errorf("20 workers have %d limits of age and %d of requests", len(ages), len(counts))
+		}
+	})
 }
 
 // Why workers ended is counted by reason and survives them; one that was killed

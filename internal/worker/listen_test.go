@@ -1,13 +1,63 @@
 package worker
 
 import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
 	"net"
+	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/fairagro/middleware-api/internal/fault"
 )
+
+// TLS ends at TCP sockets; what comes over a unix socket is from this machine and plain.
+func TestTLSOnTCPOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorker(t.Context(), Options{Logger: slog.New(slog.DiscardHandler), Endpoints: []Endpoint{{Name: "http", TLS: &tls.Config{}}, {Name: "plain"}}})
+	for _, tt := range []struct {
+		name, address string
+		plain         bool
+	}{{"http", "127.0.0.1:0", false}, {"plain", "127.0.0.1:0", true}, {"http", filepath.Join(t.TempDir(), "s"), true}} {
+		l, err := open(t.Context(), tt.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if plain := w.secure(tt.name, l) == l; plain != tt.plain {
+			t.Errorf("%s on %s: plain %t, want %t", tt.name, tt.address, plain, tt.plain)
+		}
+	}
+}
+
+// brokenListener is one that the system has taken away.
+type brokenListener struct{ net.Listener }
+
+func (brokenListener) Accept() (net.Conn, error) { return nil, syscall.ENOTSOCK }
+
+// A worker that cannot accept connections any more ends with the error, and is counted so.
+func TestABrokenListenerEndsTheWorker(t *testing.T) {
+	t.Parallel()
+	l, err := open(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	w := newWorker(t.Context(), Options{
+		Logger: slog.New(slog.DiscardHandler), RuntimeDir: dir, Endpoints: []Endpoint{{Name: "http", Handler: http.NotFoundHandler()}},
+	}.withDefaults())
+	w.listeners = listeners{"http": {brokenListener{l}}}
+	if err := w.run(t.Context(), make(chan os.Signal)); !errors.Is(err, syscall.ENOTSOCK) {
+		t.Errorf("got %v", err)
+	}
+	if n := Stops(dir)[string(StopFailure)]; n != 1 {
+		t.Errorf("%d failures counted, want 1", n)
+	}
+}
 
 // An address that cannot be had is told with what to do about it.
 func TestRemediesForAddresses(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/fairagro/middleware-api/internal/e2e/load"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 func answerTo(tb testing.TB, r *bufio.Reader) *http.Response {
@@ -120,16 +121,24 @@ func TestRequestInFlightIsAnswered(t *testing.T) {
 }
 
 // A worker that drains is no ready one: who has no database does not leave requests to
-// it, which takes none any more, but refuses them.
+// it, which takes none any more, but refuses them; and nobody leaves connections to it.
 func TestADrainingWorkerIsNotReady(t *testing.T) {
 	t.Parallel()
 	m := newManager(t)
 	old := m.start(childOptions{DrainLimit: time.Hour}).ready()
+	other, err := openRoom(m.runtime, "2", func() int64 { return 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.leave()
+	testenv.Await(t, "room in the first worker", other.better)
 	request(t, m.address, "GET /slow?for=1h")
 	_, fast := request(t, m.address, "GET /fast")
 	drainBody(t, answerTo(t, fast))
 	old.signal(syscall.SIGTERM)
 	old.until("STOPPING=1", func() bool { return old.count("STOPPING=1") > 0 })
+	testenv.Await(t, "no room in a worker that drains", func() bool { return !other.better() })
+	other.leave() // or the next worker would wait for it
 	m.start(childOptions{DatabaseFile: filepath.Join(t.TempDir(), "none")})
 	_, r := request(t, m.address, "GET /fast")
 	if answer := answerTo(t, r); answer.StatusCode != http.StatusServiceUnavailable {
@@ -225,9 +234,17 @@ func TestDrainEndsAtItsLimit(t *testing.T) {
 	}
 }
 
-// A second interrupt from the terminal ends the drain.
+// A second interrupt from the terminal ends the drain, and a task that does not end.
 func TestSecondInterruptHurries(t *testing.T) {
 	t.Parallel()
+	task := (&manager{tb: t, runtime: t.TempDir()}).start(childOptions{Task: "hang", DrainLimit: time.Hour})
+	task.until("work", func() bool { return strings.Contains(task.logText(), "task runs") && task.count("READY=1") > 0 })
+	task.signal(syscall.SIGINT)
+	task.until("STOPPING=1", func() bool { return task.count("STOPPING=1") > 0 })
+	task.signal(syscall.SIGINT)
+	if status := task.wait(); status != 1 || !strings.Contains(task.logText(), ErrUnfinished.Error()) {
+		t.Errorf("task: exit status %d, want 1", status)
+	}
 	m := newManager(t)
 	p := m.start(childOptions{}).ready()
 	request(t, m.address, "GET /slow?for=1h")
@@ -306,6 +323,9 @@ func TestOwnSockets(t *testing.T) {
 	}
 	conn.Close()
 
+	if _, err := os.Stat(filepath.Join(m.runtime, "room")); err == nil {
+		t.Error("connections to a socket of its own are left to other workers, who cannot take them")
+	}
 	second := m.start(childOptions{Addresses: []string{path}})
 	if status := second.wait(); status != 1 || !strings.Contains(second.logText(), "is in use by another program") {
 		t.Errorf("second worker on the same address: status %d, log %q", status, second.logText())

@@ -1,14 +1,18 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -27,6 +31,8 @@ func childTask(c childOptions) int {
 			switch c.Task {
 			case "fail":
 				return errors.New("the work went wrong")
+			case "end":
+				return nil
 			case "hang":
 				<-make(chan struct{})
 			}
@@ -63,6 +69,9 @@ func TestTaskHandsBack(t *testing.T) {
 	p.until("work", func() bool { return strings.Contains(p.logText(), "task runs") })
 	if p.count("7 ARCs due") == 0 {
 		t.Errorf("no status in %q", p.allNotes())
+	}
+	if newFleet(m.runtime).othersReady() {
+		t.Error("a task counts as a worker that is ready for requests")
 	}
 	p.signal(syscall.SIGTERM)
 	if status := p.wait(); status != 0 {
@@ -124,9 +133,42 @@ func TestDatabaseGoesAwayAndReturns(t *testing.T) {
 	}
 }
 
-// A task that fails ends the process with its error; one that does not end is
-// left at the limit, for which the service manager is asked; one that is old ends by
-// itself.
+// A database that misses one question, as during its restart, is not worth a word; one that
+// misses two is told of once, until it answers.
+func TestWhenADatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const answers = ".x..xxxx.x."
+		var log bytes.Buffer
+		var said []int // after so many questions
+		asked := 0
+		var w *worker
+		ctx, cancel := context.WithCancel(t.Context())
+		ready := func(context.Context) error {
+			if n := strings.Count(log.String(), "\n"); n > len(said) {
+				said = append(said, asked)
+			}
+			if (w.trouble.Load() != nil) != (asked >= 6 && asked <= 8) {
+				t.Errorf("after %d questions: in trouble %t", asked, w.trouble.Load() != nil)
+			}
+			if asked++; asked > len(answers) {
+				cancel()
+			} else if answers[asked-1] == 'x' {
+				return errors.New("away")
+			}
+			return nil
+		}
+		w = newWorker(ctx, Options{Ready: ready, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		w.watchDatabase(ctx)
+		if !slices.Equal(said, []int{6, 9}) || !strings.Contains(log.String(), "database does not answer") {
+			t.Errorf("said after the questions %v, want 6 and 9:\n%s", said, log.String())
+		}
+	})
+}
+
+// A task that fails ends the process with its error, and so does one that just ends; one
+// that does not end is left at the limit, for which the service manager is asked; one that
+// is old ends by itself, without a turn, which is for workers.
 func TestTaskEnds(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -136,6 +178,7 @@ func TestTaskEnds(t *testing.T) {
 		log     string
 	}{
 		"fails":     {options: childOptions{Task: "fail"}, status: 1, log: "the work went wrong"},
+		"ends":      {options: childOptions{Task: "end"}, status: 1, log: "the work ended by itself"},
 		"hangs":     {options: childOptions{Task: "hang", DrainLimit: 1_500_000_000}, stop: true, status: 1, log: ErrUnfinished.Error()},
 		"grows old": {options: childOptions{Task: "wait", Recycling: Recycling{MaxAge: 100_000_000}}, status: 0, log: "recycling: age of"},
 	} {
@@ -152,6 +195,9 @@ func TestTaskEnds(t *testing.T) {
 			}
 			if asked := p.count("EXTEND_TIMEOUT_USEC=") > 0; asked != c.stop {
 				t.Errorf("the service manager was asked for time: %t", asked)
+			}
+			if _, err := os.Stat(filepath.Join(m.runtime, "recycle")); err == nil {
+				t.Error("a task has taken a turn")
 			}
 		})
 	}
