@@ -1,9 +1,14 @@
 package source
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // sample is a relation as it would be found in a database.
@@ -159,6 +164,59 @@ func TestConnectionStringsOfOtherDrivers(t *testing.T) {
 	} {
 		if got, err := ParseConnectionString(text); err != nil || got != want {
 			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+}
+
+// Fingerprints differ wherever rows do: in NULL, where a value ends, and in the view that
+// a row is in.
+func TestFingerprintsDiffer(t *testing.T) {
+	t.Parallel()
+	type row = [][]byte
+	text := func(s string) []byte { return []byte(s) }
+	seen := map[[32]byte]string{}
+	for name, views := range map[string][6][]row{
+		"nothing":      {},
+		"NULL":         {1: {{nil, nil}}},
+		"empty":        {1: {{text(""), nil}}},
+		"ab, c":        {1: {{text("ab"), text("c")}}},
+		"a, bc":        {1: {{text("a"), text("bc")}}},
+		"another view": {2: {{text("a"), text("bc")}}},
+		"twice":        {1: {{text("a"), text("bc")}, {text("a"), text("bc")}}},
+		"once in each": {1: {{text("a"), text("bc")}}, 2: {{text("a"), text("bc")}}},
+	} {
+		f := newFingerprint()
+		for view, rows := range views {
+			for _, r := range rows {
+				f.add(view, encode(nil, r))
+			}
+		}
+		sum := f.sum()
+		if other, ok := seen[sum]; ok {
+			t.Errorf("%s looks like %s", name, other)
+		}
+		seen[sum] = name
+	}
+}
+
+// A server that is going down, full or has lost our snapshot may be back soon; anything
+// else has another reason.
+func TestClassify(t *testing.T) {
+	t.Parallel()
+	for want, all := range map[problem][]error{
+		unreachable: {
+			&pgconn.PgError{Code: "57P01"}, &pgconn.PgError{Code: "57P03"}, &pgconn.PgError{Code: "53300"}, &pgconn.PgError{Code: "40001"},
+			&mysql.MySQLError{Number: 1040}, &mysql.MySQLError{Number: 1053}, mysql.ErrInvalidConn,
+		},
+		accessDenied:   {&pgconn.PgError{Code: "42501"}, &pgconn.PgError{Code: "28P01"}, &mysql.MySQLError{Number: 1045}},
+		noSuchRelation: {&pgconn.PgError{Code: "42P01"}, &mysql.MySQLError{Number: 1146}},
+		unknownService: {&pgconn.PgError{Code: "3D000"}, &mysql.MySQLError{Number: 1049}},
+		otherProblem:   {&pgconn.PgError{Code: "22012"}, &mysql.MySQLError{Number: 1064}, errors.New("odd")},
+	} {
+		for _, err := range all {
+			if got := classify(fmt.Errorf("read: %w", err)); got != want {
+				t.Errorf("%v: %d, want %d", err, got, want)
+			}
 		}
 	}
 }

@@ -251,26 +251,85 @@ func TestEveryValueArrives(t *testing.T) {
 func TestSnapshot(t *testing.T) {
 	t.Parallel()
 	shape := datagen.Shape{Investigations: 30, Studies: 1, Assays: 1, Cells: 5}
-	url := postgres(t)
-	if err := datagen.Load(t.Context(), url, shape, datagen.Options{}); err != nil {
-		t.Fatal(err)
+	for name, database := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := database(t)
+			if err := datagen.Load(t.Context(), url, shape, datagen.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			d := open(t, url, source.SchemaViews)
+			resolve(t, d)
+			r, _, err := d.Read(t.Context(), source.ReadOptions{BatchSize: 10, Sessions: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			change := []string{"DELETE FROM t_vstudy", "DELETE FROM t_vinvestigation", "UPDATE t_vannotationtable SET cell_value = 'changed'"}
+			if name == "mariadb" {
+				mariaExec(t, url, change)
+			} else {
+				pgExec(t, url, strings.Join(change, ";"))
+			}
+			seen := 0
+			for {
+				batch, err := r.Next(t.Context())
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, ds := range batch {
+					seen++
+					if len(ds.Studies) != 1 || len(ds.Cells) == 0 || ds.Cells[0].Text(source.CellValue) == "changed" {
+						t.Errorf("%s: saw a later state: %d studies, %d cells", ds.Key(), len(ds.Studies), len(ds.Cells))
+					}
+				}
+			}
+			if seen != shape.Investigations {
+				t.Errorf("saw %d investigations, want %d", seen, shape.Investigations)
+			}
+		})
 	}
+}
+
+// Nothing is ever written, not even by a view that would like to.
+func TestNothingIsWritten(t *testing.T) {
+	t.Parallel()
+	url := postgres(t)
+	pgExec(t, url, `CREATE TABLE log (n integer);
+		CREATE FUNCTION logged() RETURNS text LANGUAGE sql AS $$ INSERT INTO log VALUES (1); SELECT 'S' $$;
+		CREATE VIEW vinvestigation AS SELECT 'I' AS identifier, 'T' AS title;
+		CREATE VIEW vstudy AS SELECT logged() AS identifier, 'T' AS title, 'I' AS investigation_ref`)
 	d := open(t, url, source.SchemaViews)
 	resolve(t, d)
-	r, _, err := d.Read(t.Context(), source.ReadOptions{BatchSize: 10, Sessions: 2})
+	r, _, err := d.Read(t.Context(), source.ReadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	conn, err := pgx.Connect(t.Context(), url)
+	if _, err := r.Next(t.Context()); err == nil || !strings.Contains(err.Error(), "read-only transaction") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// No batch names more identifiers than a query may, whatever is asked for.
+func TestBatchesAreBounded(t *testing.T) {
+	t.Parallel()
+	url := postgres(t)
+	pgExec(t, url, `CREATE VIEW vinvestigation AS SELECT 'I' || n AS identifier, 'T' AS title FROM generate_series(1, 2500) n`)
+	d := open(t, url, source.SchemaViews)
+	resolve(t, d)
+	if _, _, err := d.Read(t.Context(), source.ReadOptions{Only: make([]string, 1001)}); err == nil || !strings.Contains(err.Error(), "at most 1000") {
+		t.Errorf("1001 identifiers: %v", err)
+	}
+	r, _, err := d.Read(t.Context(), source.ReadOptions{BatchSize: 5000})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.Background())
-	if _, err := conn.Exec(t.Context(), "DELETE FROM t_vstudy; DELETE FROM t_vinvestigation; UPDATE t_vannotationtable SET cell_value = 'changed'"); err != nil {
-		t.Fatal(err)
-	}
-	seen := 0
+	defer r.Close()
+	seen, largest := 0, 0
 	for {
 		batch, err := r.Next(t.Context())
 		if errors.Is(err, io.EOF) {
@@ -279,15 +338,10 @@ func TestSnapshot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, ds := range batch {
-			seen++
-			if len(ds.Studies) != 1 || ds.Cells[0].Text(source.CellValue) == "changed" {
-				t.Errorf("%s: saw a later state: %d studies, first cell %q", ds.Key(), len(ds.Studies), ds.Cells[0].Text(source.CellValue))
-			}
-		}
+		seen, largest = seen+len(batch), max(largest, len(batch))
 	}
-	if seen != shape.Investigations {
-		t.Errorf("saw %d investigations, want %d", seen, shape.Investigations)
+	if seen != 2500 || largest != 1000 {
+		t.Errorf("%d datasets, at most %d at a time, want 2500 and 1000", seen, largest)
 	}
 }
 
