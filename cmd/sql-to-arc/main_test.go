@@ -10,17 +10,22 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/sqltoarc"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/apitest"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/datagen"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/upload"
 	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
@@ -106,6 +111,7 @@ func TestExitStatus(t *testing.T) {
 		"no configuration":        {[]string{"run", "-c", filepath.Join(t.TempDir(), "none.yaml")}, 78},
 		"wrong configuration":     {[]string{"run", "-c", configured(t, "sqlite:///x", api.URL, "")}, 78},
 		"certificate is missing":  {[]string{"run", "-c", configured(t, good, api.URL, "  client_cert_path: /nowhere\n")}, 78},
+		"check of another RDI":    {[]string{"check", "-c", renamed(t, configured(t, good, api.URL, ""))}, 77},
 		"everything is all right": {[]string{"check", "-c", configured(t, good, api.URL, "")}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -118,6 +124,55 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
+// Every reason has the exit status that the manual names; trying again is for what may
+// pass.
+func TestExitStatusOfReasons(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[fault.Code]int{
+		source.CodeConnectionString: exitConfig, upload.CodeAddress: exitConfig, upload.CodeCertificate: exitConfig,
+		source.CodeDenied: exitDenied, upload.CodeDenied: exitDenied,
+		source.CodeUnreachable: exitUnavailable, upload.CodeUnreachable: exitUnavailable, upload.CodeAnswer: exitUnavailable,
+		sqltoarc.CodeViews: exitData, source.CodeQuery: exitData,
+		sqltoarc.CodeBusy: exitTemporary, sqltoarc.CodeInterrupted: exitTemporary, sqltoarc.CodeState: exitTemporary, upload.CodeRefused: exitTemporary,
+		sqltoarc.CodeOutput: exitFailure, source.CodeSpool: exitFailure,
+	} {
+		if got := exitCode(&fault.Error{Code: code}); got != want {
+			t.Errorf("%s: %d, want %d", code, got, want)
+		}
+		if want == exitUnavailable && code != upload.CodeAnswer {
+			want = exitTemporary
+		}
+		if got := exitCode(cutOffError{&fault.Error{Code: code}}); got != want {
+			t.Errorf("%s in the middle of a run: %d, want %d", code, got, want)
+		}
+	}
+}
+
+// What is configured and what the command line says reaches the run; of two limits that of
+// the command line counts.
+func TestSettingsReachTheRun(t *testing.T) {
+	path := configured(t, "postgresql://u@h/d", "http://api.invalid", "  follow_redirects: false\n  retry_backoff_factor: 0.5\ndebug_limit: 7\n")
+	t.Setenv("STATE_DIRECTORY", "/nowhere")
+	o := &runOptions{config: path}
+	flags := newRun(o)
+	_, got, err := o.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := got.Upload; u.MaxRetries != -1 || !u.KeepRedirects || u.Insecure || u.Backoff != 500*time.Millisecond || got.Limit != 7 || got.StateDir == "/nowhere" {
+		t.Errorf("from the file: %+v", got)
+	}
+	if err := flags.ParseFlags(strings.Fields("--limit 3 --thorough --resume --only a --only b --dry-run --out x --folders")); err != nil {
+		t.Fatal(err)
+	}
+	if _, got, err = o.load(); err != nil || got.Limit != 3 || !got.Thorough || !got.Resume || !got.DryRun || got.Out != "x" || !got.Folders || !slices.Equal(got.Only, []string{"a", "b"}) {
+		t.Errorf("from the command line: %+v, %v", got, err)
+	}
+	if dir := stateDir(""); dir != "/nowhere" {
+		t.Errorf("under systemd the state is in %s", dir)
+	}
+}
+
 // A mistake on the command line ends with 64 and shows how the command is called.
 func TestMistakesOnTheCommandLine(t *testing.T) {
 	t.Parallel()
@@ -125,6 +180,11 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		"nonsense":              "\n  see: sql-to-arc --help\n",
 		"run --limit x":         "\n  usage: sql-to-arc run [flags]\n  see: sql-to-arc run --help\n",
 		"run --dry-run --out x": "\n  see: sql-to-arc run --help\n",
+		"run --folders":         "\n  see: sql-to-arc run --help\n",
+		"run --limit -1":        "\n  see: sql-to-arc run --help\n",
+		"run --resume --out x":  "\n  see: sql-to-arc run --help\n",
+		"run --resume --only x": "\n  see: sql-to-arc run --help\n",
+		"--resume --dry-run":    "\n  see: sql-to-arc --help\n",
 		"init":                  "\n  usage: sql-to-arc init postgresql|mysql|mariadb|mssql|oracle [flags]\n  see: sql-to-arc init --help\n",
 	} {
 		if code, _, text := invoke(t, strings.Fields(args)...); code != exitUsage || !strings.HasSuffix(text, want) {
@@ -156,6 +216,13 @@ func TestRemedy(t *testing.T) {
 	}
 	cut := configured(t, good, cutting.URL, "")
 	down := configured(t, good, "http://127.0.0.1:1", "")
+	ending := apitest.New(t)
+	ending.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/complete") {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
 	const resume, again = "; then go on where it stopped: sql-to-arc run --resume", "; then run again"
 	for _, c := range []struct {
 		name string
@@ -165,6 +232,7 @@ func TestRemedy(t *testing.T) {
 		{"check", []string{"check", "-c", down}, "remedy: check api_url and the network\n"},
 		{"before a harvest", []string{"run", "-c", down}, again},
 		{"within a harvest", []string{"run", "-c", cut}, resume},
+		{"at the end of a harvest", []string{"run", "-c", configured(t, good, ending.URL, "")}, resume},
 		{"one dataset", []string{"run", "--only", "DS-0000001", "-c", cut}, again},
 		{"resuming while the API is still down", []string{"run", "--resume", "-c", cut}, resume},
 	} {
@@ -258,6 +326,9 @@ func TestReport(t *testing.T) {
 	written, err := os.ReadFile(file)
 	if err != nil || quiet != "" {
 		t.Fatalf("%v, standard output: %s", err, quiet)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("others cannot read the report: %v, %v", info.Mode(), err)
 	}
 	for _, report := range []string{out, string(written)} {
 		var d map[string]any
