@@ -61,11 +61,15 @@ func TestTableIsAMap(t *testing.T) {
 	})
 }
 
-// The table grows while several put into it, and loses nothing.
+// The table grows while several put into it, and loses nothing: neither records nor the
+// open harvest nor the lock.
 func TestTableGrows(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "sub", "s")
 	f := open(t, path, 1)
+	if err := f.Begin("harvest-1"); err != nil {
+		t.Fatal(err)
+	}
 	const each, writers = 3000, 4
 	var wg sync.WaitGroup
 	for w := range writers {
@@ -79,8 +83,14 @@ func TestTableGrows(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if _, err := state.Open(path, [32]byte{1}); !errors.Is(err, state.ErrBusy) {
+		t.Errorf("a second run may use the file: %v", err)
+	}
 	_ = f.Close()
 	f = open(t, path, 1)
+	if f.Unfinished() != "harvest-1" || f.Run() != 1 {
+		t.Errorf("harvest %q, run %d", f.Unfinished(), f.Run())
+	}
 	for w := range writers {
 		for i := range each {
 			r, ok, err := f.Get(fmt.Sprintf("%d/%d", w, i))
@@ -127,6 +137,9 @@ func TestDistrust(t *testing.T) {
 		t.Fatal(err)
 	}
 	f = open(t, path, 2)
+	if f.Unfinished() != "" {
+		t.Errorf("the harvest %q has ended", f.Unfinished())
+	}
 	if _, ok, err := f.Get("a"); ok || err != nil {
 		t.Errorf("a torn record is believed: %v, %v", ok, err)
 	}
