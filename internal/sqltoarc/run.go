@@ -242,11 +242,9 @@ func (r *runner) counts() Counts {
 	}
 }
 
-// Bounds of what a lane delivers at a time.
-const (
-	maxDocuments = 4 << 20 // bytes of crates
-	maxPieces    = 1000
-)
+// maxDocuments is how many bytes of crates a lane delivers at a time; of datasets
+// without one it delivers those of a batch.
+const maxDocuments = 4 << 20
 
 // The names of our spans, as the earlier generations called them.
 const (
@@ -284,7 +282,7 @@ func (r *runner) lane(ctx context.Context) error {
 				continue
 			}
 			pieces = append(pieces, p)
-			if size += len(p.document); size < maxDocuments && len(pieces) < maxPieces {
+			if size += len(p.document); size < maxDocuments {
 				continue
 			}
 			if err := r.deliver(ctx, pieces); err != nil {
