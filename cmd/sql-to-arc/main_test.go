@@ -335,7 +335,7 @@ func TestReport(t *testing.T) {
 		if err := json.Unmarshal([]byte(report), &d); err != nil {
 			t.Fatalf("%v\n%s", err, report)
 		}
-		if d["found_datasets"] != 3.0 || d["failed_datasets"] != 1.0 || fmt.Sprint(d["failed_ids"]) != "[DS-0000001]" {
+		if d["found_datasets"] != 3.0 || d["failed_datasets"] != 1.0 || fmt.Sprint(d["failed_ids"]) != "[DS-0000001]" || d["status"] != "schema:FailedActionStatus" {
 			t.Errorf("report: %v", d)
 		}
 	}
