@@ -3,6 +3,7 @@ package sqltoarc_test
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -11,12 +12,14 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/httpapi"
 	"github.com/fairagro/middleware-api/internal/ingest"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/sqltoarc"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/datagen"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
+	"github.com/fairagro/middleware-api/internal/sqltoarc/upload"
 	"github.com/fairagro/middleware-api/internal/store"
 )
 
@@ -266,6 +269,56 @@ func TestCutsAtRandom(t *testing.T) {
 	}
 	if completed != 1 {
 		t.Errorf("%d completed harvests, want 1", completed)
+	}
+}
+
+// Data that changes between a cut and resuming does not get into the harvest that has
+// the former already, whether or not the answer about that was heard; each dataset is
+// told of with what to do, and running again brings it.
+func TestResumeAfterAChange(t *testing.T) {
+	t.Parallel()
+	const datasets = 12
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: datasets, Studies: 1}, nil)
+	api := newService(t)
+	var uploads atomic.Int64
+	api.fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/arcs") || uploads.Add(1) != 2 {
+			return false
+		}
+		// The service takes the second upload, but nobody hears of it.
+		again, err := http.NewRequestWithContext(r.Context(), r.Method, api.url+r.URL.Path, r.Body)
+		if err != nil {
+			t.Error(err)
+			return false
+		}
+		again.Header = r.Header
+		if resp, err := http.DefaultClient.Do(again); err != nil {
+			t.Error(err)
+		} else {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+		panic(http.ErrAbortHandler)
+	}
+	o := options(connection, api.url)
+	o.StateDir, o.Upload.MaxRetries = t.TempDir(), -1
+	o.Builds, o.Tasks, o.BatchSize = 1, 1, 4
+	if _, err := sqltoarc.Run(t.Context(), o); fault.CodeOf(err) != upload.CodeUnreachable {
+		t.Fatalf("the cut run ends with %v", err)
+	}
+	exec(t, connection, "UPDATE t_vinvestigation SET title = 'changed'")
+	o.Resume = true
+	found := findings(&o)
+	if c := run(t, o).Counts; c.Failed != 8 || c.Uploaded != datasets-8 {
+		t.Errorf("resumed: %+v", c)
+	}
+	for _, f := range *found {
+		if f.Severity == source.Error && (f.Text != "this harvest has brought the dataset already, with other content" || !strings.Contains(f.Remedy, "run again")) {
+			t.Errorf("%v", f)
+		}
+	}
+	if c := run(t, o).Counts; c.Failed != 0 || c.Uploaded != 8 {
+		t.Errorf("run again: %+v", c)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -179,8 +180,7 @@ func (s *apiSink) recall(p *piece) (done bool, err error) {
 	}
 	if ok && s.harvest != "" && record.Run == s.state.Run() {
 		if !same {
-			s.r.refuse(p.key, "this harvest has brought the dataset already, with other content",
-				"make identifiers unique; if the data has changed since the run was interrupted, run again")
+			s.differs(p)
 			return true, nil
 		}
 		s.r.settle(p)
@@ -296,7 +296,7 @@ func (s *apiSink) send(ctx context.Context, batch []*piece) error {
 		switch {
 		case !sub.Settled():
 		case sub.Err != nil:
-			s.r.refuse(p.key, "the API refuses the ARC: "+sub.Err.Error(), "")
+			s.refused(p, sub.Err)
 		default:
 			s.r.uploaded.Add(1)
 			if e := s.remember(p); e != nil {
@@ -306,6 +306,22 @@ func (s *apiSink) send(ctx context.Context, batch []*piece) error {
 		p.document = nil
 	}
 	return err
+}
+
+// refused fails a dataset whose ARC the service does not take.
+func (s *apiSink) refused(p *piece, err error) {
+	if status, ok := errors.AsType[*upload.StatusError](err); ok && status.Status == http.StatusConflict {
+		s.differs(p)
+		return
+	}
+	s.r.refuse(p.key, "the API refuses the ARC: "+err.Error(), "")
+}
+
+// differs fails a dataset that the harvest has already, whether we know that of
+// ourselves or the service says so because its first answer was lost.
+func (s *apiSink) differs(p *piece) {
+	s.r.refuse(p.key, "this harvest has brought the dataset already, with other content",
+		"make identifiers unique; if the data has changed since the run was interrupted, run again")
 }
 
 // remember notes what the service has acknowledged.
