@@ -203,6 +203,32 @@ func TestLossesAreTold(t *testing.T) {
 	}
 }
 
+// A row about something that its view knows nothing of is skipped, and the advice
+// names what the view does know.
+func TestTargetsThatAreNone(t *testing.T) {
+	t.Parallel()
+	for view, c := range map[string]struct{ kind, remedy string }{
+		"vPublication": {"assay", "write investigation or study"}, "vContact": {"person", "write investigation, study or assay"},
+		"vAnnotationTable": {"investigation", "write study or assay"},
+	} {
+		d := dataset(t)
+		r := map[string]string{"target_type": c.kind, "target_ref": "A", "investigation_ref": "I"}
+		switch view {
+		case "vPublication":
+			d.Publications = []source.Row{row(t, view, r)}
+		case "vContact":
+			d.Contacts = []source.Row{row(t, view, r)}
+		default:
+			d.Cells = []source.Row{cellRow(t, "parameter", "p", 0, "1", "")}
+			d.Cells[0][source.CellTargetType] = text(c.kind)
+		}
+		found := mapping.New(mapping.Limits{}).Map(d).Findings
+		if len(found) != 1 || found[0].View != view || found[0].Column != "target_type" || found[0].Remedy != c.remedy {
+			t.Errorf("%s: got %+v, want %q", view, found, c.remedy)
+		}
+	}
+}
+
 // Values that hang on nothing are told of: the crate needs a sample that nobody has named.
 func TestTablesWithoutEndsAreTold(t *testing.T) {
 	t.Parallel()

@@ -176,24 +176,34 @@ type target struct {
 // word gives one of the documented words, however it is spelled.
 func word(text string) string { return strings.ToLower(strings.TrimSpace(text)) }
 
-// find gives the target of a row, or reports that there is none. assaysToo
-// tells whether it may be an assay.
-func (b *builder) find(view int, name string, kind, ref source.Value, assaysToo bool) (target, bool) {
+// targets are what the rows of a view may be about.
+var targets = map[int]struct {
+	kinds  []string
+	remedy string
+}{
+	publications: {[]string{"investigation", "study"}, "write investigation or study"},
+	contacts:     {[]string{"investigation", "study", "assay"}, "write investigation, study or assay"},
+	cells:        {[]string{"study", "assay"}, "write study or assay"},
+}
+
+// find gives the target of a row, or reports that there is none.
+func (b *builder) find(view int, name string, kind, ref source.Value) (target, bool) {
 	named := word(kind.Text)
-	switch {
-	case named == "investigation" && view != cells:
+	if !slices.Contains(targets[view].kinds, named) {
+		b.skip(view, name, "target_type", fmt.Sprintf("%q is not one of the documented targets", kind.Text), targets[view].remedy)
+		return target{}, false
+	}
+	switch named {
+	case "investigation":
 		return target{}, true
-	case named == "study":
+	case "study":
 		if s := b.studies[strings.TrimSpace(ref.Text)]; s != nil {
 			return target{study: s}, true
 		}
-	case named == "assay" && assaysToo:
+	case "assay":
 		if a := b.assays[strings.TrimSpace(ref.Text)]; a != nil {
 			return target{assay: a}, true
 		}
-	default:
-		b.skip(view, name, "target_type", fmt.Sprintf("%q is not one of the documented targets", kind.Text), "write investigation, study or assay")
-		return target{}, false
 	}
 	b.skip(view, name, "target_ref", fmt.Sprintf("there is no %s %q in this dataset", named, ref.Text),
 		"correct the reference, or add what it refers to")
@@ -205,7 +215,7 @@ func (b *builder) publication(row source.Row) {
 	if !b.complete(publications, row, name) {
 		return
 	}
-	at, ok := b.find(publications, name, row[source.PublicationTargetType], row[source.PublicationTarget], false)
+	at, ok := b.find(publications, name, row[source.PublicationTargetType], row[source.PublicationTarget])
 	if !ok {
 		return
 	}
@@ -226,7 +236,7 @@ func (b *builder) contact(row source.Row) {
 	if !b.complete(contacts, row, name) {
 		return
 	}
-	at, ok := b.find(contacts, name, row[source.ContactTargetType], row[source.ContactTarget], true)
+	at, ok := b.find(contacts, name, row[source.ContactTargetType], row[source.ContactTarget])
 	if !ok {
 		return
 	}

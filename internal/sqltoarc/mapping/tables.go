@@ -106,7 +106,7 @@ func (g *grid) put(row source.Row, index int) {
 // table turns a grid into a table of its target.
 func (b *builder) table(g *grid) {
 	name := fmt.Sprintf("table %q of %s %q", g.key.name, g.key.targetType, g.key.target)
-	at, ok := b.find(cells, name, source.Value{Text: g.key.targetType, Valid: true}, source.Value{Text: g.key.target, Valid: true}, true)
+	at, ok := b.find(cells, name, source.Value{Text: g.key.targetType, Valid: true}, source.Value{Text: g.key.target, Valid: true})
 	if !ok {
 		return
 	}
