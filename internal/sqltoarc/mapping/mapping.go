@@ -45,7 +45,13 @@ type builder struct {
 	// rows as they first came, to judge duplicates.
 	studyRows map[string]source.Row
 	assayRows map[string]source.Row
-	told      map[string]bool // what is told once of a dataset
+	told      map[notice]bool
+}
+
+// notice is what is told once of a dataset, for the first row or table that it happens in.
+type notice struct {
+	view         int
+	column, text string
 }
 
 // Mapper maps datasets.
@@ -125,6 +131,20 @@ func (b *builder) report(severity source.Severity, view int, row, column, text, 
 	})
 }
 
+// once reports a kind of change for the first row or table of the dataset that it
+// happens in. The text tells one kind from another.
+func (b *builder) once(view int, row, column, text, remedy string) {
+	what := notice{view, column, text}
+	if b.told[what] {
+		return
+	}
+	if b.told == nil {
+		b.told = map[notice]bool{}
+	}
+	b.told[what] = true
+	b.report(source.Warning, view, row, column, text, remedy)
+}
+
 // skip reports that a row was left out.
 func (b *builder) skip(view int, row, column, text, remedy string) {
 	b.report(source.Warning, view, row, column, text+"; the row is skipped", remedy)
@@ -147,8 +167,26 @@ func (b *builder) complete(view int, row source.Row, name string) bool {
 	column, text, remedy := b.fault(view, row)
 	if text != "" {
 		b.skip(view, name, column, text, remedy)
+		return false
 	}
-	return text == ""
+	b.unwritable(view, row, name)
+	return true
+}
+
+// unwritable reports, once for each column of a dataset, a character that a crate
+// holds but a workbook does not.
+func (b *builder) unwritable(view int, row source.Row, name string) {
+	for i, c := range b.views[view].Columns {
+		if at := strings.IndexFunc(row[i].Text, notInXML); at >= 0 && !c.Extra {
+			r, _ := utf8.DecodeRuneInString(row[i].Text[at:])
+			b.once(view, name, c.Name, fmt.Sprintf("the character %U is sent, but does not arrive in git: a workbook cannot hold it", r), "remove it, or write it as text")
+		}
+	}
+}
+
+// notInXML tells of what XML 1.0 has no place for, and so no workbook.
+func notInXML(r rune) bool {
+	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF
 }
 
 // fault gives what is wrong with a row's values; with an empty text it is nothing.

@@ -140,7 +140,7 @@ func TestAnnotationTable(t *testing.T) {
 		cellRow(t, "input", "source_name", 2, "old", ""), cellRow(t, "input", "source_name", 2, "s2", ""),
 	}
 	result := mapping.New(mapping.Limits{}).Map(d)
-	if n := len(result.Findings); n != 2 || result.ARC == nil { // of the date and the performer, once each
+	if n := len(result.Findings); n != 3 || result.ARC == nil { // of the date, the performer and the cell given twice
 		t.Fatalf("findings: %v", result.Findings)
 	}
 	table := result.ARC.Assays[0].Tables[0]
@@ -200,6 +200,76 @@ func TestLossesAreTold(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What a crate holds, but git does not, is told with its column, and nothing else is:
+// accessions in tables without a short form, terms in columns of texts, characters
+// that XML does not have, names that no sheet can have, terms that look like two in a
+// list, and cells in whose place another one came.
+func TestWhatDoesNotArriveInGitIsTold(t *testing.T) {
+	t.Parallel()
+	const oddURI = "http://example.org/methods#spade"
+	long := strings.Repeat("n", 32)
+	with := func(row source.Row, column int, value string) source.Row {
+		row[column] = text(value)
+		return row
+	}
+	parameter := func(term, value string) source.Row { return cellRow(t, "parameter", term, 0, value, "cm") }
+	inStudy := func(row source.Row) source.Row {
+		return with(with(row, source.CellTargetType, "study"), source.CellTarget, "S")
+	}
+	for name, c := range map[string]struct {
+		change func(d *source.Dataset)
+		cells  []source.Row
+		want   string // column and beginning of the text
+	}{
+		"plain":                     {cells: []source.Row{parameter("p", "1"), parameter("q", "2")}},
+		"accession of a cell":       {cells: []source.Row{with(parameter("p", "1"), source.CellURI, oddURI)}, want: "cell_annotation_uri: accessions without"},
+		"without a term":            {cells: []source.Row{with(cellRow(t, "parameter", "p", 0, "1", ""), source.CellURI, oddURI)}},
+		"accession of a column":     {cells: []source.Row{with(parameter("p", "1"), source.CellColumnURI, oddURI)}, want: "column_annotation_uri: accessions without"},
+		"accession of a comment":    {cells: []source.Row{cellRow(t, "comment", "k", 0, "", "cm")}, want: "cell_annotation_uri: a column of texts"},
+		"control character":         {cells: []source.Row{parameter("p", "a\x01b")}, want: "cell_value: the character U+0001"},
+		"no character":              {cells: []source.Row{parameter("p", "a\uffff")}, want: "cell_value: the character U+FFFF"},
+		"white space":               {cells: []source.Row{parameter("p", "a\tb\r\nc\u0085\u007f")}},
+		"control in a title":        {change: func(d *source.Dataset) { d.Investigation[source.InvestigationTitle] = text("\x1f") }, want: "title: the character U+001F"},
+		"control in a marker":       {change: func(d *source.Dataset) { d.Investigation[source.InvestigationMarker] = text("\x1f") }},
+		"name of 32 characters":     {cells: []source.Row{with(parameter("p", "1"), source.CellTable, long)}, want: "table_name: not all tables"},
+		"name of 31 characters":     {cells: []source.Row{with(parameter("p", "1"), source.CellTable, long[1:])}},
+		"names that differ in case": {cells: []source.Row{with(parameter("p", "1"), source.CellTable, "x"), with(parameter("p", "1"), source.CellTable, "X")}, want: "table_name: not all tables"},
+		"one name in two targets":   {cells: []source.Row{parameter("p", "1"), inStudy(parameter("p", "1"))}},
+		"cell given twice":          {cells: []source.Row{parameter("p", "1"), parameter("p", "2")}, want: "row_index: cells are given twice"},
+		"the same cell twice":       {cells: []source.Row{parameter("p", "1"), parameter("p", "1")}},
+		"semicolon in an assay":     {cells: []source.Row{parameter("a;b", "1;2")}},
+		"semicolon in a parameter":  {cells: []source.Row{inStudy(parameter("a;b", "1"))}, want: "column_annotation_term: a semicolon"},
+		"in a parameter's value":    {cells: []source.Row{inStudy(parameter("p", "1;2"))}},
+		"in a component's value":    {cells: []source.Row{inStudy(cellRow(t, "component", "k", 1, "1;2", "cm"))}, want: "cell_value: a semicolon"},
+		"semicolon in a role": {change: func(d *source.Dataset) {
+			d.Contacts = []source.Row{row(t, "vContact", map[string]string{"roles": `[{"term": "a"}, {"term": "b;c"}]`, "target_type": "assay", "target_ref": "A", "investigation_ref": "I"})}
+		}, want: "roles: a semicolon"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := dataset(t)
+			if c.change != nil {
+				c.change(d)
+			}
+			for range 2 { // what is told, is told once
+				d.Cells = append(d.Cells, c.cells...)
+				d.Contacts = append(d.Contacts, d.Contacts...)
+			}
+			result := mapping.New(mapping.Limits{}).Map(d)
+			if result.ARC == nil {
+				t.Fatalf("no ARC: %v", result.Findings)
+			}
+			var got []string
+			for _, f := range result.Findings {
+				got = append(got, f.Column+": "+f.Text)
+			}
+			if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], c.want)) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

@@ -22,6 +22,7 @@ func (b *builder) investigation(row source.Row) bool {
 		b.fail(investigations, "", "identifier", "the identifier is empty; the dataset is not converted", "give it a value")
 		return false
 	}
+	b.unwritable(investigations, row, "")
 	inv := &arc.Investigation{
 		Identifier:  row.Text(source.InvestigationIdentifier),
 		Title:       row.Text(source.InvestigationTitle),
@@ -278,6 +279,7 @@ func (b *builder) roles(text, name string) []arc.OntologyTerm {
 			continue
 		}
 		if r.Term != "" {
+			b.listed(contacts, name, "roles", r.Term, r.URI)
 			roles = append(roles, arc.NewTerm(r.Term, r.URI))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fairagro/middleware-api/internal/arc"
+	"github.com/fairagro/middleware-api/internal/scaffold/xlsx"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
 )
 
@@ -60,10 +61,34 @@ func (b *builder) tables(rows []source.Row) {
 				grids = append(grids, current)
 			}
 		}
-		current.put(row, index)
+		if !current.put(row, index) {
+			b.once(cells, tableName(row), "row_index", "cells are given twice, with different values: the last one counts", "give each row of a column one cell")
+		}
 	}
 	for _, g := range grids {
 		b.table(g)
+	}
+	for _, s := range b.result.ARC.Studies {
+		b.sheets(s.Tables, "study", s.Identifier)
+	}
+	for _, a := range b.result.ARC.Assays {
+		b.sheets(a.Tables, "assay", a.Identifier)
+	}
+}
+
+// sheets reports, once for a dataset, tables whose sheets in git are called otherwise.
+func (b *builder) sheets(tables []*arc.Table, kind, target string) {
+	names := make([]string, len(tables))
+	for i, t := range tables {
+		names[i] = t.Name
+	}
+	for i, sheet := range xlsx.SheetNames(names) {
+		if sheet != names[i] {
+			b.once(cells, fmt.Sprintf("table %q of %s %q", names[i], kind, target), "table_name",
+				"not all tables keep their names in git: a sheet cannot be called so, or another one is",
+				fmt.Sprintf("use names of at most %d characters that differ not only in case", xlsx.MaxSheetName))
+			return
+		}
 	}
 }
 
@@ -79,8 +104,9 @@ func tableName(row source.Row) string {
 	return fmt.Sprintf("table %q of %s %q", row.Text(source.CellTable), row.Text(source.CellTargetType), row.Text(source.CellTarget))
 }
 
-// put files a cell. Of two cells at one place the last one counts.
-func (g *grid) put(row source.Row, index int) {
+// put files a cell. Of two cells at one place the last one counts; it is false if
+// that loses something.
+func (g *grid) put(row source.Row, index int) bool {
 	key := columnKey(row[source.CellColumnType : source.CellColumnVersion+1])
 	at := g.next
 	if at >= len(g.columns) || g.columns[at].key != key {
@@ -99,8 +125,10 @@ func (g *grid) put(row source.Row, index int) {
 	for len(c.cells) <= index {
 		c.cells = append(c.cells, nil)
 	}
+	former := c.cells[index]
 	c.cells[index] = row
 	g.rows = max(g.rows, index+1)
+	return former == nil || slices.Equal(former[source.CellValue:], row[source.CellValue:])
 }
 
 // table turns a grid into a table of its target.
@@ -134,6 +162,9 @@ func (b *builder) table(g *grid) {
 				continue
 			}
 			*seen = true
+		}
+		if at.study != nil {
+			b.listedColumn(h, c, name)
 		}
 		headers, columns = append(headers, h), append(columns, c)
 	}
@@ -181,6 +212,7 @@ func (b *builder) header(key columnKey, table string) (arc.Header, bool) {
 			b.report(source.Warning, cells, table, "column_annotation_term", "a "+kind+" column has no term and is left out", "give it a term")
 			return arc.Header{}, false
 		}
+		b.accession("column_annotation_uri", at(source.CellColumnURI).Text, true, table)
 		return arc.Header{Kind: k, Term: arc.NewTerm(name.Text, at(source.CellColumnURI).Text)}, true
 	}
 	switch kind {
@@ -217,30 +249,58 @@ func (b *builder) bare(headers []arc.Header, input, output bool, table string) {
 		return slices.ContainsFunc(headers, func(h arc.Header) bool { return h.Kind == kind })
 	}
 	if !input && has(arc.CharacteristicColumn) {
-		b.once("input", table, "column_type", "there are characteristics but no input: in git the table has an input column with made-up names", "add a column of type input")
+		b.once(cells, table, "column_type", "there are characteristics but no input: in git the table has an input column with made-up names", "add a column of type input")
 	}
 	if !output && has(arc.FactorColumn) {
-		b.once("output", table, "column_type", "there are factors but no output: in git the table has an output column with made-up names", "add a column of type output")
+		b.once(cells, table, "column_type", "there are factors but no output: in git the table has an output column with made-up names", "add a column of type output")
 	}
 }
 
 // fades reports, once for a dataset, a column that a crate holds, but from which no
 // ARC tool makes a column again (docs/sql-to-arc.md).
 func (b *builder) fades(kind, table string) {
-	b.once(kind, table, "column_type", "the values of "+kind+" columns are sent, but do not arrive in the tables in git",
+	b.once(cells, table, "column_type", "the values of "+kind+" columns are sent, but do not arrive in the tables in git",
 		fmt.Sprintf("send them as a comment: column_type comment, column_value %q", kind))
 }
 
-// once reports a kind of change for the first table of the dataset that it happens in.
-func (b *builder) once(what, table, column, text, remedy string) {
-	if b.told[what] {
+// accession reports, once for a dataset, an accession that a crate holds, but a table
+// in git does not: there it is derived from the short form, in columns of terms.
+func (b *builder) accession(column, uri string, ofTerms bool, table string) {
+	switch {
+	case uri == "":
+	case !ofTerms:
+		b.once(cells, table, column, "a column of texts has no place for the accessions of terms: they do not arrive in git", "put the term into a characteristic, factor, parameter or component")
+	default:
+		if _, _, ok := arc.ParseAccession(uri); ok {
+			return
+		}
+		b.once(cells, table, column, "accessions without a short form such as UO:0000015 are sent, but do not arrive in the tables in git",
+			"give the accession as IDSPACE:NUMBER, or as an address that ends in /IDSPACE_NUMBER")
+	}
+}
+
+// listed reports, once for a dataset and column, a term that stands in a list in a
+// workbook, in which it looks like two: not all programs can read such a workbook.
+func (b *builder) listed(view int, row, column string, texts ...string) {
+	if slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, ";") }) {
+		b.once(view, row, column, "a semicolon separates terms in workbooks: this one is read as several, or keeps ARC tools from reading the ARC", "use another character")
+	}
+}
+
+// listedColumn does so for the columns that studies list with their protocols.
+func (b *builder) listedColumn(h arc.Header, column gridColumn, table string) {
+	if h.Kind != arc.ParameterColumn && h.Kind != arc.ComponentColumn {
 		return
 	}
-	if b.told == nil {
-		b.told = map[string]bool{}
+	b.listed(cells, table, "column_annotation_term", h.Term.Name, h.Term.TAN)
+	if h.Kind == arc.ParameterColumn {
+		return
 	}
-	b.told[what] = true
-	b.report(source.Warning, cells, table, column, text, remedy)
+	for _, row := range column.cells {
+		if row != nil {
+			b.listed(cells, table, "cell_value", row.Text(source.CellValue), row.Text(source.CellTerm), row.Text(source.CellURI))
+		}
+	}
 }
 
 // ioName gives the kind of an input or output; undocumented ones stay as they
@@ -261,6 +321,9 @@ func (b *builder) cell(h arc.Header, row source.Row, table string) arc.Cell {
 	if row != nil {
 		value, name, uri = row[source.CellValue], row[source.CellTerm], row[source.CellURI]
 	}
+	if name.Text != "" {
+		b.accession("cell_annotation_uri", uri.Text, h.Holds() == arc.TermCell, table)
+	}
 	switch h.Holds() {
 	case arc.TermCell:
 		switch {
@@ -275,7 +338,7 @@ func (b *builder) cell(h arc.Header, row source.Row, table string) arc.Cell {
 	}
 	text := b.plain(h, value, name, table)
 	if h.Kind == arc.CommentColumn && strings.Contains(text, `"`) {
-		b.once(`"`, table, "cell_value", "double quotes in comment columns become single ones: a crate cannot hold them there", "use another character")
+		b.once(cells, table, "cell_value", "double quotes in comment columns become single ones: a crate cannot hold them there", "use another character")
 	}
 	return arc.NewTextCell(text)
 }
