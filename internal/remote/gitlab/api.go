@@ -423,13 +423,21 @@ func (j *apiJob) commitFailure(err error) error {
 		return remote.Fail(fault.RepositoryMissing, err)
 	}
 	said := strings.ToLower(f.Detail)
-	for words, code := range map[string]fault.Code{
-		"already exists": fault.HeadMoved, "doesn't exist": fault.HeadMoved, "does not exist": fault.HeadMoved,
-		"has changed since": fault.HeadMoved, "protected branch": fault.BranchProtected,
-		"not allowed to push into this branch": fault.BranchProtected, "hook declined": fault.HookDeclined, "size limit": fault.QuotaExceeded,
+	// The first that matches decides: what a hook says is more exact than that it declined,
+	// and it may use the words of the last row for something else.
+	for _, rule := range []struct {
+		code  fault.Code
+		words []string
+	}{
+		{fault.BranchProtected, []string{"protected branch", "not allowed to push into this branch"}},
+		{fault.QuotaExceeded, []string{"size limit"}},
+		{fault.HookDeclined, []string{"hook declined"}},
+		{fault.HeadMoved, []string{"already exists", "doesn't exist", "does not exist", "has changed since"}},
 	} {
-		if strings.Contains(said, words) {
-			return remote.Fail(code, err).With(f.Detail)
+		for _, w := range rule.words {
+			if strings.Contains(said, w) {
+				return remote.Fail(rule.code, err).With(f.Detail)
+			}
 		}
 	}
 	return f

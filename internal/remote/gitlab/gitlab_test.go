@@ -379,6 +379,51 @@ func TestRESTFailures(t *testing.T) {
 	}
 }
 
+// A commit that GitLab refuses over REST fails for the reason that it gives; a limit of size is told from the hook that guards it.
+func TestRefusedCommits(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]fault.Code{
+		"You are not allowed to push into this branch":                                        fault.BranchProtected,
+		"GitLab: You are not allowed to push code to protected branches on this project.":     fault.BranchProtected,
+		"pre-receive hook declined":                                                           fault.HookDeclined,
+		"Your push has been rejected, because this repository has exceeded its size limit":    fault.QuotaExceeded,
+		"pre-receive hook declined: the repository has exceeded its size limit of 10 MB by 1": fault.QuotaExceeded,
+		"pre-receive hook declined: an issue with this name already exists":                   fault.HookDeclined,
+		"A file with this name already exists":                                                fault.HeadMoved,
+		"You are not allowed to do that":                                                      fault.GitLabRefused,
+	} {
+		h := newHub(t, true, nil)
+		h.Script(func(r *http.Request) *gitlabtest.Fault {
+			if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/repository/commits") {
+				return nil
+			}
+			return &gitlabtest.Fault{Status: 400, Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"message":"` + said + `"}`}
+		})
+		for range 8 { // every time
+			if f := h.refused(t, version(1), want); !strings.Contains(f.Detail, said) {
+				t.Errorf("%s: the detail is %q", want, f.Detail)
+			}
+		}
+	}
+}
+
+// A project that was just made may have no repository yet: the push is tried again, not parked.
+func TestTheRepositoryComesLater(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, false, nil)
+	h.Script(func(r *http.Request) *gitlabtest.Fault {
+		if !strings.HasSuffix(r.URL.Path, "/info/refs") {
+			return nil
+		}
+		return &gitlabtest.Fault{Status: 404}
+	})
+	if f := h.refused(t, version(1), fault.RemoteError); f.Class != fault.Transient {
+		t.Errorf("class %s, want it tried again", f.Class)
+	}
+	h.Script(nil)
+	h.push(t, version(1))
+}
+
 // When GitLab says that no requests are left, none is sent before the time it names.
 func TestRateHeadersAreObeyed(t *testing.T) {
 	t.Parallel()
@@ -442,6 +487,18 @@ func TestForeignCommit(t *testing.T) {
 		h.refused(t, p, fault.ForeignCommit)
 		h.git(t, "update-ref", "refs/heads/main", first.Commit)
 		h.push(t, p)
+
+		// What was there before the first record, and what is recorded, is no such commit.
+		theirs := gitlabtest.Commit(t, h.Dir(full), map[string]string{"isa.investigation.xlsx": "PK\xff3"})
+		found := h.push(t, version(3))
+		if found.Changed || found.Commit != theirs {
+			t.Errorf("without a record: %+v, want what is there", found)
+		}
+		p = version(4)
+		p.Recorded, p.Forced = found.State, true
+		if res := h.push(t, p); !res.Changed || res.Foreign != "" {
+			t.Errorf("upon the recorded commit: %+v, want ours", res)
+		}
 	})
 }
 
