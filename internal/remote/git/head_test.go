@@ -59,7 +59,7 @@ func TestForeignKeep(t *testing.T) {
 	})
 }
 
-// With park nothing is pushed on somebody else's commit, even if a push is asked for, until it is taken back.
+// With park nothing is pushed on somebody else's commit, even if a push is asked for, until it is taken back. What was there before the first record, and what is recorded, is no such commit.
 func TestForeignPark(t *testing.T) {
 	t.Parallel()
 	both(t, func(o *git.Options) { o.OnForeign = git.Park }, func(t *testing.T, b *bench) {
@@ -76,6 +76,17 @@ func TestForeignPark(t *testing.T) {
 		b.refused(t, p, "foreign_commit")
 		b.git(t, "update-ref", "refs/heads/main", first.Commit)
 		b.push(t, p)
+
+		theirs = gitlabtest.Commit(t, b.repo, map[string]string{"isa.investigation.xlsx": "version 3"})
+		found := b.push(t, version(3))
+		if found.Changed || found.Commit != theirs {
+			t.Errorf("without a record: %+v, want what is there", found)
+		}
+		p = version(4)
+		p.Recorded, p.Forced = found.State, true
+		if res := b.push(t, p); !res.Changed || res.Foreign != "" {
+			t.Errorf("upon the recorded commit: %+v, want ours", res)
+		}
 	})
 }
 

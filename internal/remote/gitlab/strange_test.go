@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -282,6 +283,16 @@ func TestTakenInEveryForm(t *testing.T) {
 			}
 			if f := h.refused(t, version(1), c.want); f.Fault.Remedy == "" || f.Fault.Owner == "" {
 				t.Errorf("failure %+v", f.Fault)
+			}
+			if c.want != fault.GroupMissing {
+				return
+			}
+			// A group that was made anew has another number, which is asked for.
+			h.Requests()
+			h.refused(t, version(1), c.want)
+			asked := slices.ContainsFunc(h.Requests(), func(r gitlabtest.Request) bool { return strings.Contains(r.Path, "/groups/") })
+			if !asked {
+				t.Error("the number of a group that is gone is used again")
 			}
 		})
 	}
