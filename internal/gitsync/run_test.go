@@ -467,6 +467,23 @@ func TestARefusedProbeEndsThePause(t *testing.T) {
 	})
 }
 
+// A probe whose ARC cannot even be built has asked the remote nothing: the pause goes on.
+func TestAProbeThatAsksNothingKeepsThePause(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	if err := r.store.PauseRemote(t.Context(), "git", fault.New(fault.RemoteDown, nil), 0); err != nil {
+		t.Fatal(err)
+	}
+	w := &watched{Remote: r.fileRemote(t)}
+	id := r.submit(t, "a", "invalid")
+	stop := r.run(t, w, nil)
+	r.awaitState(t, id, "parked")
+	stop() // what follows the record is done
+	if now, err := r.store.Remote(t.Context(), "git"); err != nil || !now.Paused || w.count() != 0 {
+		t.Errorf("after %d pushes: %+v, %v; want it paused", w.count(), now, err)
+	}
+}
+
 // Two synchronisers share the work: every ARC is pushed once.
 func TestTwoSynchronisers(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 var tokenExpired = &fault.Error{Code: "token_expired", Text: "The token has expired.", Owner: fault.OwnerOperator, Remedy: "renew it"}
@@ -32,17 +33,18 @@ func TestAPausedRemoteIsProbedByOne(t *testing.T) {
 	if err := b.Release(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
+	began := must(a.Remote(t.Context(), "git"))(t).PausedAt
 	// The next failure says when to try: now.
 	if err := b.PauseRemote(t.Context(), "git", tokenExpired, 0); err != nil {
 		t.Fatal(err)
 	}
 	r := must(a.Remote(t.Context(), "git"))(t)
-	if !r.Paused || r.Code != "token_expired" || r.Probes != 1 || r.Remedy != "renew it" {
-		t.Errorf("remote: got %+v", r)
+	if !r.Paused || r.Code != "token_expired" || r.Probes != 1 || r.Remedy != "renew it" || !r.PausedAt.Equal(began) {
+		t.Errorf("remote: got %+v, want the pause since %s", r, began)
 	}
 	probe := claimN(t, a, 9)
-	if len(probe) != 1 || !probe[0].Probe {
-		t.Fatalf("got %d claims, want one probe", len(probe))
+	if len(probe) != 1 || !probe[0].Probe || probe[0].Identifier != "B" { // A was given back last
+		t.Fatalf("got %+v, want one probe, of what waits longest", probe)
 	}
 	if n := len(claimN(t, b, 9)); n != 0 {
 		t.Fatalf("a second probe: %d", n)
@@ -54,6 +56,32 @@ func TestAPausedRemoteIsProbedByOne(t *testing.T) {
 	if n := len(claimN(t, b, 9)); n != 2 {
 		t.Errorf("after the probe: claimed %d, want 2", n)
 	}
+	// The next incident counts its own probes.
+	if err := b.PauseRemote(t.Context(), "git", tokenExpired, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if r := must(a.Remote(t.Context(), "git"))(t); !r.Paused || r.Probes != 0 {
+		t.Errorf("paused again: got %+v, want no failed probe", r)
+	}
+}
+
+// Whoever dies with the probe in his hands does not end the probing: when his lease
+// has ended, the next claimant gets one.
+func TestAProbeThatIsLostIsRepeated(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("A", "x"))
+	if err := s.PauseRemote(t.Context(), "git", tokenExpired, 0); err != nil {
+		t.Fatal(err)
+	}
+	died := store.ClaimRequest{Holder: "died", Limit: 1, Lease: time.Millisecond, Remote: "git"}
+	if claims := must(s.ClaimDue(t.Context(), died))(t); len(claims) != 1 || !claims[0].Probe {
+		t.Fatalf("got %+v, want a probe", claims)
+	}
+	testenv.Await(t, "another probe", func() bool {
+		claims := claimN(t, s, 9)
+		return len(claims) == 1 && claims[0].Probe
+	})
 }
 
 // If there is nothing to probe with, the probe is not used up.
