@@ -32,7 +32,7 @@ func TestUpdatesDuringAPushLeadToOneMorePush(t *testing.T) {
 	if err := s.RecordPush(t.Context(), c, store.Pushed{Commit: "c1"}); err != nil {
 		t.Fatal(err)
 	}
-	if a := read(t, s, idOf("A")); a.Git.State != store.Due || a.Git.PushedHash != hashOf("version 0") {
+	if a := read(t, s, idOf("A")); a.Git.State != store.Due || a.Git.PushedHash != hashOf("version 0") || a.Git.PushedVersion != 1 {
 		t.Errorf("after the first push: got %+v, want due with version 0 pushed", a.Git)
 	}
 	c = claim(t, s)
@@ -284,6 +284,7 @@ func TestATransientFailureIsTriedAgainLater(t *testing.T) {
 	if c.Attempts != 2 {
 		t.Errorf("attempts: got %d, want 2", c.Attempts)
 	}
+	before := read(t, s, idOf("A")).Git.FailedAt
 	failure.Delay = time.Hour
 	if err := s.RecordFailure(t.Context(), c, failure); err != nil {
 		t.Fatal(err)
@@ -297,8 +298,8 @@ func TestATransientFailureIsTriedAgainLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.State != store.Failing || got.Attempts != 3 || !got.NextAttempt.Equal(next) || time.Until(next) < 50*time.Minute ||
-		got.FailedAt.IsZero() {
-		t.Errorf("got %+v, next %s", got, next)
+		!got.FailedAt.After(before) {
+		t.Errorf("got %+v, next %s; failed at %s before", got, next, before)
 	}
 	failure.Delay = 0
 	if diff := cmp.Diff(failure, got.Failure); diff != "" {
@@ -557,6 +558,16 @@ func TestWhatWasRecordedComesBackWithTheNextClaim(t *testing.T) {
 	if diff := cmp.Diff(want, heads); diff != "" {
 		t.Error(diff)
 	}
+	// What git had already is known to be there since it was seen.
+	submit(t, s, submission("B", "one"))
+	c = claim(t, s)
+	load(t, s, c)
+	if err := s.RecordPush(t.Context(), c, store.Pushed{Commit: "c1", Unchanged: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, s, idOf("B")).Git; got.State != store.Synced || got.PushedAt.IsZero() {
+		t.Errorf("found in git: got %+v, want synced, with a time", got)
+	}
 }
 
 // A listener is woken by whatever makes something due in another process.
@@ -594,9 +605,33 @@ func TestASubmissionWakesListenersElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait("by the end of a pause")
+	must(a.RequestPushes(t.Context(), "r", store.Actor{}))(t)
+	wait("by a request for all")
+	for _, end := range []func(*store.Claim) error{
+		func(c *store.Claim) error { return a.RecordPush(t.Context(), c, store.Pushed{Commit: "c"}) },
+		func(c *store.Claim) error {
+			return a.RecordFailure(t.Context(), c, store.Failure{Class: store.Refused, Code: fault.HookDeclined, Park: true})
+		},
+	} {
+		c := claim(t, a)
+		load(t, a, c)
+		if err := a.RequestPush(t.Context(), c.ID, store.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		wait("by a request during a push")
+		if err := end(c); err != nil {
+			t.Fatal(err)
+		}
+		wait("by the end of a push after which more is to do")
+	}
+	must(a.RequestPushesOfCause(t.Context(), fault.HookDeclined, store.Actor{}))(t)
+	wait("by a request for all with one cause")
+	brought := store.ARC{ID: idOf("B"), RDI: "r", Identifier: "B", Hash: hashOf("x"), Lifecycle: store.Active}
+	must(a.ImportARC(t.Context(), store.Imported{ARC: brought, Frame: []byte("x")}, store.Actor{}))(t)
+	wait("by an import")
 }
 
-// What has been due for longest is claimed first.
+// What has been due for longest is claimed first, also of what is kept apart.
 func TestTheOldestIsClaimedFirst(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.DSN(t)
@@ -607,6 +642,12 @@ func TestTheOldestIsClaimedFirst(t *testing.T) {
 	sql(t, dsn, "UPDATE arc SET due_at = now() - interval '1 hour' WHERE identifier = 'B'")
 	if claims := claimN(t, s, 1); len(claims) != 1 || claims[0].Identifier != "B" {
 		t.Errorf("got %+v, want B", claims)
+	}
+	sql(t, dsn, "INSERT INTO interruption (arc_id, version, wanted, count) SELECT id, version, push_wanted, $1 FROM arc", store.SuspectAfter)
+	sql(t, dsn, "UPDATE arc SET due_at = now() - interval '1 hour' WHERE identifier = 'C'")
+	c := must(s.ClaimSuspect(t.Context(), store.ClaimRequest{Holder: "test", Lease: time.Hour, Remote: "git"}))(t)
+	if c == nil || c.Identifier != "C" {
+		t.Errorf("got %+v, want C", c)
 	}
 }
 

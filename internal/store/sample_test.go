@@ -28,6 +28,8 @@ func TestAMinuteIsSampledOnce(t *testing.T) {
 	}
 	put("edal", "D")
 	sql(t, dsn, `UPDATE arc SET last_changed = now() - interval '10 minutes' WHERE identifier = 'D'`)
+	put("edal", "parked") // and waits for nobody here
+	sql(t, dsn, `UPDATE arc SET last_changed = now() - interval '2 hours', parked = true, due_at = NULL WHERE identifier = 'parked'`)
 
 	var all sync.WaitGroup
 	for range 8 {
@@ -38,18 +40,18 @@ func TestAMinuteIsSampledOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	check := func(last store.Sample, waiting, accepted, pushed int64, oldest time.Duration) {
+	check := func(last store.Sample, waiting, parked, accepted, pushed int64, oldest time.Duration) {
 		t.Helper()
-		if last.Waiting != waiting || last.Accepted != accepted || last.Pushed != pushed || last.Oldest < oldest || last.Oldest > oldest+time.Minute {
-			t.Errorf("%+v, want %d waiting, %d accepted, %d pushed, oldest %s", last, waiting, accepted, pushed, oldest)
+		if last.Waiting != waiting || last.Parked != parked || last.Accepted != accepted || last.Pushed != pushed || last.Oldest < oldest || last.Oldest > oldest+time.Minute {
+			t.Errorf("%+v, want %d waiting, %d parked, %d accepted, %d pushed, oldest %s", last, waiting, parked, accepted, pushed, oldest)
 		}
 	}
 	samples := must(d.Samples(t.Context(), time.Hour))(t)
 	if len(samples) == 0 || len(samples) > 2 { // two, if the minute has just turned
 		t.Fatalf("%d samples", len(samples))
 	}
-	check(samples[0], 1, 4, 3, 10*time.Minute)
-	check(must(d.Samples(t.Context(), time.Hour, "bonares"))(t)[0], 0, 1, 1, 0)
+	check(samples[0], 1, 1, 5, 3, 10*time.Minute)
+	check(must(d.Samples(t.Context(), time.Hour, "bonares"))(t)[0], 0, 0, 1, 1, 0)
 
 	// Who looks again in the same minute changes nothing.
 	if again := must(d.Samples(t.Context(), time.Hour))(t); len(again) != len(samples) {
@@ -64,7 +66,7 @@ func TestAMinuteIsSampledOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	samples = must(d.Samples(t.Context(), time.Hour))(t)
-	check(samples[len(samples)-1], 2, 1, 0, 10*time.Minute)
+	check(samples[len(samples)-1], 2, 1, 1, 0, 10*time.Minute)
 
 	// After a day nothing is left.
 	sql(t, dsn, `UPDATE sample SET at = at - interval '1 day'`)

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/store"
 )
@@ -122,6 +123,18 @@ func TestCreationBudget(t *testing.T) {
 	if got := turn(b, "E"); !near(got, 2*time.Minute) {
 		t.Errorf("turn of E in %s", got)
 	}
+	// What is parked needs no project for now, and what has its turn keeps it, however
+	// many are allowed from now on.
+	if err := a.Park(t.Context(), idOf("F"), "odd", store.Actor{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.SetBudget(t.Context(), store.Budget{Remote: "git", PerHour: 3600, Burst: 360}); err != nil {
+		t.Fatal(err)
+	}
+	list := must(a.Forecasts(t.Context()))(t)
+	if len(list) != 1 || list[0].ToDo != 3 || !near(time.Until(list[0].DoneAt), 2*time.Minute) {
+		t.Errorf("with a larger budget: %+v, want 3 in two minutes", list)
+	}
 	// Time passes: what was kept for later comes due, and old turns are forgotten.
 	sql(t, dsn, `UPDATE creation_turn SET at = at - interval '2 hours'`)
 	sql(t, dsn, `UPDATE creation_budget SET next_turn = next_turn - interval '2 hours'`)
@@ -177,6 +190,9 @@ func TestInterruptionsAreCounted(t *testing.T) {
 			t.Errorf("claim %d: %d interruptions", n, got)
 		}
 	}
+	if got := read(t, s, idOf("A")).Git; got.Failure.Code != fault.PushInterrupted || got.FailedAt.IsZero() {
+		t.Errorf("after interruptions: got %+v, want that and when", got)
+	}
 	if got := suspect().Interrupted; got != 3 {
 		t.Errorf("suspect: %d interruptions, want 3", got)
 	}
@@ -228,7 +244,7 @@ func TestInterruptionsAreCounted(t *testing.T) {
 }
 
 // A synchroniser that fell silent has a successor only where one with the same remote
-// was started on its host since; and none is remembered for ever.
+// was started on its host since, and one beside it is none; and none is remembered for ever.
 func TestSilentSynchronisersAreForgotten(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.DSN(t)
@@ -239,6 +255,8 @@ func TestSilentSynchronisersAreForgotten(t *testing.T) {
 		('other host', 'b', 'git', now() - interval '1 h', now(), NULL),
 		('just ended', 'c', 'git', now() - interval '1 h', now() - interval '30 s', now() - interval '30 s'),
 		('ended', 'c', 'git', now() - interval '1 h', now() - interval '2 min', now() - interval '2 min'),
+		('elder', 'd', 'git', now() - interval '3 h', now(), NULL),
+		('younger', 'd', 'git', now() - interval '1 h', now(), NULL),
 		('long dead', 'c', 'git', now() - interval '30 h', now() - interval '25 h', NULL)`)
 	listed := func() (holders []string) {
 		for _, q := range must(s.Synchronisers(t.Context()))(t) {
@@ -246,7 +264,7 @@ func TestSilentSynchronisersAreForgotten(t *testing.T) {
 		}
 		return holders
 	}
-	if diff := cmp.Diff([]string{"silent", "other remote", "other host"}, listed()); diff != "" {
+	if diff := cmp.Diff([]string{"silent", "other remote", "other host", "elder", "younger"}, listed()); diff != "" {
 		t.Errorf("listed (-want +got):\n%s", diff)
 	}
 	if err := s.EndBeat(t.Context(), "other host"); err != nil {
@@ -256,7 +274,7 @@ func TestSilentSynchronisersAreForgotten(t *testing.T) {
 	defer conn.Close(context.Background())
 	rows := must(conn.Query(t.Context(), "SELECT holder FROM synchroniser ORDER BY holder"))(t)
 	kept := must(pgx.CollectRows(rows, pgx.RowTo[string]))(t)
-	if diff := cmp.Diff([]string{"just ended", "other host", "other remote", "silent"}, kept); diff != "" {
+	if diff := cmp.Diff([]string{"elder", "just ended", "other host", "other remote", "silent", "younger"}, kept); diff != "" {
 		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 }
