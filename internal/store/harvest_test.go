@@ -200,6 +200,7 @@ func TestAnEndedHarvestIsClosed(t *testing.T) {
 	submit(t, s, submission("A", "one"))
 	for _, status := range []store.HarvestStatus{store.Completed, store.Failed, store.Cancelled} {
 		h := begin(t, s)
+		submit(t, s, inHarvest(h, "B", "one"))
 		ended := must(s.EndHarvest(t.Context(), h.ID, status, store.EndOptions{}))(t)
 		if ended.Status != status || ended.CompletedAt == nil {
 			t.Errorf("got %+v, want %s with the time of its end", ended, status)
@@ -207,6 +208,10 @@ func TestAnEndedHarvestIsClosed(t *testing.T) {
 		for _, content := range []string{"one", "two"} {
 			if _, err := s.Submit(t.Context(), inHarvest(h, "A", content)); fault.CodeOf(err) != fault.HarvestClosed {
 				t.Errorf("%s, content %s: got %v, want harvest_closed", status, content, err)
+			}
+			// That other content than it brought would conflict does not matter any more.
+			if _, err := s.Submit(t.Context(), inHarvest(h, "B", content)); fault.CodeOf(err) != fault.HarvestClosed {
+				t.Errorf("%s, content %s of what it brought: got %v, want harvest_closed", status, content, err)
 			}
 		}
 		_, err := s.Diff(t.Context(), h.ID, "r", []store.Pair{{ID: idOf("A"), Hash: hashOf("one")}})
@@ -368,7 +373,8 @@ func TestAbandonedHarvestsExpire(t *testing.T) {
 // status, in pages.
 func TestHarvestsAreListedNewestFirst(t *testing.T) {
 	t.Parallel()
-	s := fresh(t)
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
 	var want []uuid.UUID
 	for i := range 6 {
 		rdi := []string{"r", "q", "secret"}[i%3]
@@ -404,6 +410,19 @@ func TestHarvestsAreListedNewestFirst(t *testing.T) {
 	if list := must(s.Harvests(t.Context(), store.HarvestFilter{Limit: 10}))(t); len(list) != 0 {
 		t.Errorf("without RDIs: got %d harvests, want none", len(list))
 	}
+	// Pages leave none out that began at the same moment.
+	sql(t, dsn, `UPDATE harvest SET started_at = '2026-01-01'`)
+	paged := ids(store.HarvestFilter{Limit: 1})
+	for len(paged) < len(want) {
+		next := ids(store.HarvestFilter{Before: paged[len(paged)-1], Limit: 1})
+		if len(next) == 0 {
+			t.Fatalf("pages end after %d harvests of %d", len(paged), len(want))
+		}
+		paged = append(paged, next...)
+	}
+	if all := ids(store.HarvestFilter{Limit: 10}); !slices.Equal(paged, all) {
+		t.Errorf("in pages %v, at once %v", paged, all)
+	}
 }
 
 // Whoever reads the events of a harvest from the last one he got misses none,
@@ -434,6 +453,16 @@ func TestReadersOfHarvestEventsMissNone(t *testing.T) {
 	push(t, a, claimN(t, a, 1)[0], "c1")
 	if e := must(reader.HarvestEvents(t.Context(), h.ID, last, 9))(t); len(e) != 1 || e[0].Type != store.EventPushed {
 		t.Errorf("after a push: got %+v", e)
+	} else {
+		last = e[0].ID
+	}
+	failed := claimN(t, a, 1)[0]
+	load(t, a, failed)
+	if err := a.RecordFailure(t.Context(), failed, store.Failure{Class: store.Transient, Code: fault.RemoteError, Delay: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	if e := must(reader.HarvestEvents(t.Context(), h.ID, last, 9))(t); len(e) != 1 || e[0].Type != store.EventPushFailed {
+		t.Errorf("after a failure: got %+v", e)
 	}
 }
 

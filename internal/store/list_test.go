@@ -103,6 +103,15 @@ func TestListsAreFilteredAndPaged(t *testing.T) {
 			t.Errorf("harvest: got %v, want A2 and A5", got)
 		}
 	}
+	// Those that it did not bring are none of its own.
+	later := begin(t, s)
+	submit(t, s, inHarvest(later, "A5", "x"))
+	if ended := end(t, s, later, store.EndOptions{MissingLimit: 1}); ended.Statistics.Missing != 6 {
+		t.Fatalf("got %+v, want six missing", ended.Statistics)
+	}
+	if got := names(t, s, store.ARCFilter{RDIs: r, Harvest: later.ID, Limit: 100}); len(got) != 1 || got[0] != "A5" {
+		t.Errorf("harvest with missing ARCs: got %v, want A5", got)
+	}
 	if got := names(t, s, store.ARCFilter{RDIs: []string{"q"}, Harvest: h.ID, Limit: 9}); len(got) != 0 {
 		t.Errorf("harvest of another RDI: got %v", got)
 	}
@@ -125,7 +134,12 @@ func TestBacklogAndCauses(t *testing.T) {
 	for i := range 6 {
 		submit(t, s, submission(fmt.Sprint("A", i), "x"))
 	}
+	var first, last store.ID
 	for i, c := range claimN(t, s, 5) {
+		if i == 1 {
+			first = c.ID
+		}
+		last = c.ID
 		load(t, s, c)
 		f := store.Failure{Class: store.Transient, Code: "slow", Text: "slow", Owner: "nobody", Delay: time.Hour}
 		if i == 0 {
@@ -148,6 +162,19 @@ func TestBacklogAndCauses(t *testing.T) {
 	causes := must(s.Causes(t.Context(), "r"))(t)
 	if len(causes) != 2 || causes[0].Code != "slow" || causes[0].Count != 4 || causes[1].Parked != 1 || causes[1].Remedy != "ask" {
 		t.Errorf("causes: got %+v", causes)
+	}
+	// It began with the one that failed first; the sample is fresh.
+	if got, want := causes[0].Since, read(t, s, first).Git.FailedAt; !got.Equal(want) || causes[0].Sample != last {
+		t.Errorf("since %s, sample %s; want %s and %s", got, causes[0].Sample, want, last)
+	}
+	// One that was parked before it ever failed has a time as well.
+	if err := s.Park(t.Context(), idOf("A5"), "odd", store.Actor{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range must(s.Causes(t.Context(), "r"))(t) {
+		if c.Since.IsZero() {
+			t.Errorf("no time: %+v", c)
+		}
 	}
 	if none := must(s.Causes(t.Context(), "q"))(t); len(none) != 0 {
 		t.Errorf("another RDI sees %+v", none)

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/store"
 )
 
@@ -27,7 +29,8 @@ func harvestOf(tb testing.TB, s *store.Store, o store.EndOptions, from int) stor
 // without being pushed again.
 func TestMissingARCsAreMarkedAndRestored(t *testing.T) {
 	t.Parallel()
-	s := fresh(t)
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
 	a0 := idOf("A0")
 	harvestOf(t, s, store.EndOptions{}, 0)
 	for _, c := range claimN(t, s, 10) {
@@ -81,13 +84,35 @@ func TestMissingARCsAreMarkedAndRestored(t *testing.T) {
 	if a := read(t, s, a0); !a.MissingSince.IsZero() || a.Git.State != store.Due {
 		t.Errorf("updated: got %+v", a)
 	}
+	// Brought back by a harvest, it is in the stream of that.
+	harvestOf(t, s, store.EndOptions{}, 1)
+	h = begin(t, s)
+	submit(t, s, inHarvest(h, "A0", "y"))
+	if e := must(s.HarvestEvents(t.Context(), h.ID, 0, 9))(t); len(e) != 1 || e[0].Type != store.EventRestored {
+		t.Errorf("events of the harvest: %+v, want the return", e)
+	}
+	eventsAreCounted(t, dsn)
+}
+
+// eventsAreCounted checks the counts by which logs are trimmed.
+func eventsAreCounted(tb testing.TB, dsn string) {
+	tb.Helper()
+	conn := must(connect(dsn))(tb)
+	defer conn.Close(context.Background())
+	var wrong []string
+	err := conn.QueryRow(tb.Context(), `SELECT array_agg(identifier || ': ' || event_count || ' for ' || n)
+		FROM arc, LATERAL (SELECT count(*) AS n FROM event WHERE arc_id = arc.id) e WHERE event_count <> n`).Scan(&wrong)
+	if err != nil || wrong != nil {
+		tb.Errorf("events are counted wrongly: %v (%v)", wrong, err)
+	}
 }
 
 // A missing ARC that comes back in a run of new ones, where contents are sent
 // without asking, is restored: it is no update, and nothing is pushed.
 func TestAMissingARCComesBackAmongNewOnes(t *testing.T) {
 	t.Parallel()
-	s := fresh(t)
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
 	harvestOf(t, s, store.EndOptions{}, 0)
 	for _, c := range claimN(t, s, 10) {
 		push(t, s, c, "c")
@@ -110,6 +135,11 @@ func TestAMissingARCComesBackAmongNewOnes(t *testing.T) {
 	if got := must(s.Harvest(t.Context(), h.ID))(t).Statistics; got != (store.Statistics{Unchanged: 1}) {
 		t.Errorf("got %+v, want it unchanged", got)
 	}
+	// The trail tells of contents, and there is no new one.
+	if trail := must(s.AuditTrail(t.Context(), idOf("A0"), 0, 9))(t); len(trail) != 1 || trail[0].Action != "arc.created" {
+		t.Errorf("audit trail: got %+v, want the creation", trail)
+	}
+	eventsAreCounted(t, dsn)
 }
 
 // A harvest that would mark more than a fifth of an RDI's ARCs marks none and
@@ -132,8 +162,14 @@ func TestAHarvestThatLacksTooMuchMarksNothing(t *testing.T) {
 	if h.Statistics.Missing != 2 || h.Note != "" {
 		t.Errorf("2 of 10: got %+v, %q", h.Statistics, h.Note)
 	}
+	// What is deleted is none of the ARCs of which it is a share.
+	harvestOf(t, s, store.EndOptions{MarkDeleted: true, GracePeriod: time.Microsecond}, 2)
+	h = harvestOf(t, s, store.EndOptions{}, 4)
+	if h.Statistics.Missing != 0 || !strings.Contains(h.Note, "2 of the 8 ARCs") {
+		t.Errorf("2 of 8: got %+v, %q", h.Statistics, h.Note)
+	}
 	h = harvestOf(t, s, store.EndOptions{MissingLimit: 1}, 10)
-	if h.Statistics.Missing != 10 {
+	if h.Statistics.Missing != 8 {
 		t.Errorf("empty harvest, no limit: got %+v", h.Statistics)
 	}
 }
@@ -184,6 +220,11 @@ func TestARCsThatAreStillThereAreNotMissing(t *testing.T) {
 	s := fresh(t)
 	harvestOf(t, s, store.EndOptions{}, 0)
 	harvestOf(t, s, store.EndOptions{}, 1)
+	// What an earlier harvest brought in vain says nothing about this one.
+	earlier := begin(t, s)
+	if err := s.AddHarvestError(t.Context(), earlier.ID, store.HarvestError{ARC: idOf("A3"), Code: fault.ARCInvalid, Text: "no"}); err != nil {
+		t.Fatal(err)
+	}
 	o := store.EndOptions{MarkDeleted: true, GracePeriod: time.Microsecond, Keep: []store.ID{idOf("A0"), idOf("A1"), idOf("A9"), idOf("nobody")}}
 	h := begin(t, s)
 	for i := 5; i < 10; i++ {

@@ -135,6 +135,7 @@ func TestResubmissionsAmongNewARCsKeepTheRest(t *testing.T) {
 		again := inHarvest(h, fmt.Sprint("N", i), fmt.Sprint("content ", i))
 		content := again.Content
 		again.Content = func() []byte { sent++; return content() }
+		again.Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 		submit(t, s, again)
 		seen := cmpopts.IgnoreFields(store.ARC{}, "LastSeen", "LastHarvest")
 		if diff := cmp.Diff(before[again.Identifier], read(t, s, idOf(again.Identifier)), seen); diff != "" {
@@ -143,6 +144,13 @@ func TestResubmissionsAmongNewARCsKeepTheRest(t *testing.T) {
 	}
 	if sent < 2 {
 		t.Errorf("%d contents were sent without asking, want some", sent)
+	}
+	// The push continues the trace of the submission that brought the content.
+	must(s.RequestPushes(t.Context(), "r", store.Actor{}))(t)
+	for _, c := range claimN(t, s, 200) {
+		if c.Traceparent != "" {
+			t.Errorf("%s is pushed in the trace of a submission that changed nothing", c.Identifier)
+		}
 	}
 }
 
