@@ -116,12 +116,23 @@ func TestTheAuditTrailCanHaveAnotherOwner(t *testing.T) {
 	if err := root.QueryRow(t.Context(), "SELECT count(*) FROM audit WHERE action = 'test'").Scan(&lines); err != nil || lines != 2 {
 		t.Errorf("%d lines, %v", lines, err)
 	}
+	// A right that was taken away is named by its table.
+	for _, right := range []string{"SELECT", "INSERT", "UPDATE"} {
+		do(`REVOKE ` + right + ` ON task FROM "` + prefix + `"`)
+		if e := examine(t, service); len(e.MissingRights) != 1 || e.MissingRights[0] != "task" {
+			t.Errorf("without %s: %v, want task", right, e.MissingRights)
+		}
+		do(`GRANT ` + right + ` ON task TO "` + prefix + `"`)
+	}
 }
 
-// A trail whose trigger is switched off or gone is reported.
+// A trail whose trigger is switched off, gone or there for a replica only is reported.
 func TestExamineSeesAnUnguardedAuditTrail(t *testing.T) {
 	t.Parallel()
-	for _, sql := range []string{"ALTER TABLE audit DISABLE TRIGGER audit_append_only", "DROP TRIGGER audit_append_only ON audit"} {
+	for _, sql := range []string{
+		"ALTER TABLE audit DISABLE TRIGGER audit_append_only", "DROP TRIGGER audit_append_only ON audit",
+		"ALTER TABLE audit ENABLE REPLICA TRIGGER audit_append_only",
+	} {
 		dsn := pgtest.DSN(t)
 		if examine(t, dsn).AuditUnguarded {
 			t.Error("unguarded from the beginning")

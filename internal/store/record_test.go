@@ -84,7 +84,8 @@ func TestDiffShowsConflicts(t *testing.T) {
 // A task is read back as it was kept, and forgotten after its time.
 func TestTasksAreKeptAndForgotten(t *testing.T) {
 	t.Parallel()
-	s := fresh(t)
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
 	client, text := "c", "broken"
 	task := store.Task{
 		ID: uuid.New(), ClientID: &client, RDI: "r", Status: "FAILURE", Message: "m", Error: &text,
@@ -100,6 +101,14 @@ func TestTasksAreKeptAndForgotten(t *testing.T) {
 	if n := must(s.PruneTasks(t.Context(), time.Hour))(t); n != 0 {
 		t.Errorf("forgot %d young tasks", n)
 	}
+	// It is young again with everything that happens in it.
+	sql(t, dsn, `UPDATE task SET updated_at = now() - interval '2 hours'`)
+	if err := s.PutTask(t.Context(), task); err != nil {
+		t.Fatal(err)
+	}
+	if n := must(s.PruneTasks(t.Context(), time.Hour))(t); n != 0 {
+		t.Errorf("forgot %d tasks that began long ago", n)
+	}
 	if n := must(s.PruneTasks(t.Context(), 0))(t); n != 1 {
 		t.Errorf("forgot %d old tasks, want 1", n)
 	}
@@ -112,7 +121,8 @@ func TestTasksAreKeptAndForgotten(t *testing.T) {
 func TestReportsBelongToAContent(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
-	submit(t, s, submission("A", "one"))
+	h := begin(t, s)
+	submit(t, s, inHarvest(h, "A", "one"))
 	findings := []store.Finding{
 		{Code: "a", Severity: store.SeverityError, Pointer: "/@graph/0", Entity: "./", Text: "first error", Owner: fault.OwnerRDI},
 		{Code: "b", Severity: store.SeverityError, Text: "second error"},
@@ -138,6 +148,25 @@ func TestReportsBelongToAContent(t *testing.T) {
 	}
 	if r := must(s.Report(t.Context(), idOf("B")))(t); r.Hash != (store.Hash{}) {
 		t.Errorf("unknown ARC: got %+v", r)
+	}
+	// Another reading of the same content replaces it, and the harvest that brought the
+	// content shows what was found in that and in no other.
+	of := func(content string, findings []store.Finding) []store.Finding {
+		t.Helper()
+		if err := s.SetReport(t.Context(), idOf("A"), hashOf(content), findings); err != nil {
+			t.Fatal(err)
+		}
+		if r := must(s.Report(t.Context(), idOf("A")))(t); !cmp.Equal(findings, r.Findings) {
+			t.Errorf("report on %s: got %+v, want %+v", content, r.Findings, findings)
+		}
+		return must(s.Members(t.Context(), h.ID, store.ID{}, 9))(t)[0].Findings
+	}
+	if got := of("one", findings[2:]); !cmp.Equal(findings[2:], got) {
+		t.Errorf("in the harvest: %+v, want %+v", got, findings[2:])
+	}
+	submit(t, s, submission("A", "two"))
+	if got := of("two", findings[:1]); len(got) != 0 {
+		t.Errorf("in the harvest after a change: %+v, want none", got)
 	}
 }
 
