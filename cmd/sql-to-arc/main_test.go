@@ -49,6 +49,21 @@ func filled(tb testing.TB, bad bool) string {
 	return url
 }
 
+// endConnections ends those of sql-to-arc to a database.
+func endConnections(tb testing.TB, url string) {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), url)
+	if err != nil {
+		tb.Error(err)
+		return
+	}
+	defer conn.Close(tb.Context())
+	if _, err := conn.Exec(tb.Context(), "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "+
+		"WHERE datname = current_database() AND application_name = 'sql-to-arc'"); err != nil {
+		tb.Error(err)
+	}
+}
+
 // configured writes a configuration and gives its path.
 func configured(tb testing.TB, connection, api, more string) string {
 	tb.Helper()
@@ -85,6 +100,14 @@ func TestExitStatus(t *testing.T) {
 		}
 		return false
 	}
+	// A database whose connections end when the harvest has begun, before the first dataset.
+	ending, lost := apitest.New(t), filled(t, false)
+	ending.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/harvests") {
+			endConnections(t, lost)
+		}
+		return false
+	}
 	const nowhere = "http://127.0.0.1:1"
 	for name, c := range map[string]struct {
 		args []string
@@ -107,6 +130,7 @@ func TestExitStatus(t *testing.T) {
 		"database is down":        {[]string{"run", "-c", configured(t, "postgresql://u@127.0.0.1:1/x", api.URL, "")}, 69},
 		"API is down":             {[]string{"check", "-c", configured(t, good, nowhere, "")}, 69},
 		"cut off":                 {[]string{"run", "-c", configured(t, good, cutting.URL, "")}, 75},
+		"cut off at once":         {[]string{"run", "-c", configured(t, lost, ending.URL, "")}, 75},
 		"denied":                  {[]string{"run", "-c", configured(t, good, denying.URL, "")}, 77},
 		"no configuration":        {[]string{"run", "-c", filepath.Join(t.TempDir(), "none.yaml")}, 78},
 		"wrong configuration":     {[]string{"run", "-c", configured(t, "sqlite:///x", api.URL, "")}, 78},

@@ -167,8 +167,8 @@ func (o *runOptions) run(ctx context.Context) error {
 		err = errors.Join(err, e)
 	}
 	switch {
-	case err != nil && report.Counts.Found == 0:
-		return err // it has not come so far as to be cut off
+	case err != nil && !report.Begun:
+		return err
 	case err != nil:
 		return cutOffError{err}
 	case report.Counts.Failed > 0:

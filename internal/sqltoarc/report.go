@@ -18,6 +18,7 @@ type Report struct {
 	RDIURL   string
 	Duration time.Duration
 	Counts   Counts
+	Begun    bool     // it has come so far that it can be cut off: the harvest, if there is to be one, has begun
 	Failed   []string // identifiers of the datasets that failed, sorted
 	Err      error    // why the run was not brought to its end
 }
@@ -25,7 +26,7 @@ type Report struct {
 func (r *runner) report(started time.Time, err error) *Report {
 	return &Report{
 		RDI: r.o.RDI, RDIURL: r.o.RDIURL, Duration: time.Since(started),
-		Counts: r.counts(), Failed: r.failedKeys(), Err: err,
+		Counts: r.counts(), Begun: r.begun, Failed: r.failedKeys(), Err: err,
 	}
 }
 

@@ -47,6 +47,7 @@ type runner struct {
 	reader *source.Reader
 	sink   sink
 	cores  chan struct{}
+	begun  bool // the sink has
 
 	found, uploaded, unchanged, failed, built, warnings, studies, assays atomic.Int64
 	hushed, hushedWarnings                                               atomic.Int64 // see settle
@@ -153,6 +154,7 @@ func (r *runner) convert(ctx context.Context) error {
 	if err := r.sink.begin(ctx, total); err != nil {
 		return r.end(ctx, err)
 	}
+	r.begun = true
 	stop := r.watch()
 	lanes, laneCtx := errgroup.WithContext(ctx)
 	for range r.o.Tasks {
