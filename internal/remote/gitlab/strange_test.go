@@ -219,13 +219,17 @@ func reset(a *httptest.ResponseRecorder, body string) {
 // A limit without a time, and one with a date, are both obeyed.
 func TestLimitsInEveryForm(t *testing.T) {
 	t.Parallel()
-	date := time.Now().Add(30 * time.Minute).UTC().Format(http.TimeFormat)
+	const date = "a date"
 	for header, want := range map[string]time.Duration{"": 0, date: 29 * time.Minute, "soon": 0, "-5": 0, "17": 17 * time.Second} {
 		both(t, nil, func(t *testing.T, h *hub) {
 			t.Helper()
 			h.Script(func(*http.Request) *gitlabtest.Fault {
 				f := &gitlabtest.Fault{Status: 429, Body: "Retry later", Header: http.Header{}}
-				if header != "" {
+				switch header {
+				case "":
+				case date: // from the moment of the answer, which may come late
+					f.Header.Set("Retry-After", time.Now().Add(30*time.Minute).UTC().Format(http.TimeFormat))
+				default:
 					f.Header.Set("Retry-After", header)
 				}
 				return f
