@@ -126,7 +126,7 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 			defer now.Add(-1)
 			for seen := most.Load(); n > seen && !most.CompareAndSwap(seen, n); seen = most.Load() {
 			}
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			return answer(http.StatusOK, "{}")
 		})
 		began := time.Now()
