@@ -34,7 +34,7 @@ func writeText(w *sink, s string, at place) {
 func droppable(s string) string {
 	clean := true
 	for _, r := range s {
-		if !isCharacter(r) || r == utf8.RuneError {
+		if !IsCharacter(r) || r == utf8.RuneError {
 			clean = false
 			break
 		}
@@ -43,15 +43,15 @@ func droppable(s string) string {
 		return s
 	}
 	return strings.Map(func(r rune) rune {
-		if !isCharacter(r) {
+		if !IsCharacter(r) {
 			return -1
 		}
 		return r // the error rune of invalid bytes is U+FFFD
 	}, s)
 }
 
-// isCharacter tells whether XML can hold r.
-func isCharacter(r rune) bool {
+// IsCharacter tells whether XML can hold r, and so a workbook; what it cannot is dropped.
+func IsCharacter(r rune) bool {
 	return r >= ' ' && r != 0xFFFE && r != 0xFFFF || isBreak(r)
 }
 
@@ -109,5 +109,5 @@ func isCharacterEscape(s string, at place) bool {
 // might when the characters that are dropped are gone.
 func needsPreserving(s string) bool {
 	return strings.HasPrefix(s, " ") || strings.HasSuffix(s, " ") ||
-		strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0xFFFE || r == 0xFFFF })
+		strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || !IsCharacter(r) })
 }

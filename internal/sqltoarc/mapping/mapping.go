@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fairagro/middleware-api/internal/arc"
+	"github.com/fairagro/middleware-api/internal/scaffold/xlsx"
 	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
 )
 
@@ -177,16 +178,11 @@ func (b *builder) complete(view int, row source.Row, name string) bool {
 // holds but a workbook does not.
 func (b *builder) unwritable(view int, row source.Row, name string) {
 	for i, c := range b.views[view].Columns {
-		if at := strings.IndexFunc(row[i].Text, notInXML); at >= 0 && !c.Extra {
+		if at := strings.IndexFunc(row[i].Text, func(r rune) bool { return !xlsx.IsCharacter(r) }); at >= 0 && !c.Extra {
 			r, _ := utf8.DecodeRuneInString(row[i].Text[at:])
 			b.once(view, name, c.Name, fmt.Sprintf("the character %U is sent, but does not arrive in git: a workbook cannot hold it", r), "remove it, or write it as text")
 		}
 	}
-}
-
-// notInXML tells of what XML 1.0 has no place for, and so no workbook.
-func notInXML(r rune) bool {
-	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF
 }
 
 // fault gives what is wrong with a row's values; with an empty text it is nothing.
