@@ -215,13 +215,8 @@ func TestNamedDatasetsAreNoPartOfAHarvest(t *testing.T) {
 	t.Parallel()
 	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 6, Studies: 1}, nil)
 	api := apitest.New(t)
-	var cut atomic.Bool
-	api.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
-		if cut.Load() && strings.HasSuffix(r.URL.Path, "/arcs") {
-			panic(http.ErrAbortHandler)
-		}
-		return false
-	}
+	cut := cutAt(api, "/arcs")
+	cut.Store(false)
 	o := options(connection, api.URL)
 	o.StateDir = t.TempDir()
 	named := o
@@ -244,20 +239,26 @@ func TestNamedDatasetsAreNoPartOfAHarvest(t *testing.T) {
 	}
 }
 
+// cutAt lets the connection of every request end whose path ends so, for as long as what it gives is true.
+func cutAt(api *apitest.Server, path string) *atomic.Bool {
+	var cut atomic.Bool
+	cut.Store(true)
+	api.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if cut.Load() && strings.HasSuffix(r.URL.Path, path) {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
+	return &cut
+}
+
 // A dataset that has changed since an interrupted run has brought it is refused by name,
 // because a harvest has one content of each; the others arrive.
 func TestChangedSinceTheInterruption(t *testing.T) {
 	t.Parallel()
 	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 10, Studies: 1}, nil)
 	api := apitest.New(t)
-	var cut atomic.Bool
-	cut.Store(true)
-	api.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
-		if cut.Load() && strings.HasSuffix(r.URL.Path, "/complete") {
-			panic(http.ErrAbortHandler)
-		}
-		return false
-	}
+	cut := cutAt(api, "/complete")
 	o := options(connection, api.URL)
 	o.StateDir = t.TempDir()
 	if report, err := sqltoarc.Run(t.Context(), o); fault.CodeOf(err) != upload.CodeUnreachable || report.Counts.Uploaded != 10 {
@@ -434,14 +435,7 @@ func TestAbandonedHarvestIsDeclaredFailed(t *testing.T) {
 	t.Parallel()
 	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 10, Studies: 1, Cells: 5}, nil)
 	api := apitest.New(t)
-	var cut atomic.Bool
-	cut.Store(true)
-	api.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
-		if cut.Load() && strings.HasSuffix(r.URL.Path, "/arcs") {
-			panic(http.ErrAbortHandler)
-		}
-		return false
-	}
+	cut := cutAt(api, "/arcs")
 	o := options(connection, api.URL)
 	o.StateDir = t.TempDir()
 	if _, err := sqltoarc.Run(t.Context(), o); fault.CodeOf(err) != upload.CodeUnreachable {
