@@ -45,7 +45,7 @@ func (o *runOptions) flags(cmd *cobra.Command) {
 	f.StringArrayVar(&o.only, "only", nil, "convert only the dataset with the identifier `ID`; may be given several times")
 	f.IntVar(&o.limit, "limit", 0, "convert at most `N` datasets")
 	f.BoolVar(&o.resume, "resume", false, "go on with the harvest that was interrupted, if there is one")
-	f.BoolVar(&o.thorough, "thorough", false, "look at the rows of every dataset, whatever its change_marker says")
+	f.BoolVar(&o.thorough, "thorough", false, "look at the rows of every dataset, whatever change_marker and the versions of its rows say")
 	f.StringVar(&o.report, "report", "", "write the JSON-LD report to `FILE`; without it, it goes to standard output unless that is a terminal")
 }
 

@@ -47,7 +47,7 @@ type Options struct {
 	Out      string   // folder to write to instead of uploading
 	Folders  bool     // write ARC folders instead of crates
 	Resume   bool     // go on with the harvest that was interrupted
-	Thorough bool     // look at the rows of every dataset, whatever its change_marker says
+	Thorough bool     // look at the rows of every dataset, whatever its marker says
 	StateDir string   // where runs remember; empty: nowhere
 
 	// Report is told what happens, by one goroutine at a time.

@@ -42,8 +42,31 @@ func (d *Database) Inspect(ctx context.Context) ([]Count, []Finding, error) {
 			return nil, nil, d.failure("compare the identifiers of "+r.view.Name, err)
 		}
 		findings = append(findings, found...)
+		if found, err = d.looks(ctx); err != nil {
+			return nil, nil, d.failure("find out how changes are seen", err)
+		}
+		findings = append(findings, found...)
 	}
 	return counts, findings, nil
+}
+
+// looks tells why a run has to look at every row to see what has changed, if it has to.
+func (d *Database) looks(ctx context.Context) ([]Finding, error) {
+	if without, err := d.withoutMarker(ctx, d.session); err != nil || !without {
+		return nil, err
+	}
+	why, err := d.versionsObjection(ctx, d.session)
+	switch {
+	case err != nil && (classify(err) == unreachable || ctx.Err() != nil):
+		return nil, err
+	case err != nil:
+		why = oneLine(err)
+	case why == "":
+		return nil, nil
+	}
+	return []Finding{{Severity: Note, View: d.views[0].Name, Column: d.views[0].Columns[InvestigationMarker].Name,
+		Text:   "whether a dataset has changed is seen by reading all of its rows (" + why + ")",
+		Remedy: "if runs take too long, mend this, or add the column"}}, nil
 }
 
 func (d *Database) inspectView(ctx context.Context, r *relation) (Count, []Finding, error) {

@@ -50,6 +50,7 @@ type Reader struct {
 	blind    int        // batches that are to be read without a look
 	strays   map[stray]bool
 	repeated map[string]bool // identifiers of several investigations; true once the first was read
+	versions []byte          // sum of the versions of all rows, nil if there is none
 }
 
 // stray is a reference that the database takes for the identifier of an
@@ -96,6 +97,9 @@ func (r *Reader) begin(ctx context.Context) error {
 		}
 	}
 	if err := r.findRepeated(ctx, main); err != nil {
+		return err
+	}
+	if err := r.sumVersions(ctx, main); err != nil {
 		return err
 	}
 	statement, keys := r.investigations()
@@ -155,6 +159,26 @@ func (r *Reader) findRepeated(ctx context.Context, s session) error {
 		r.repeated[string(row[0])] = false
 		return nil
 	})
+}
+
+// sumVersions asks for the versions of all rows, where they may spare a look at the rows themselves.
+func (r *Reader) sumVersions(ctx context.Context, s session) error {
+	o := r.options
+	if o.Known == nil || len(o.Only) > 0 || o.Limit > 0 {
+		return nil
+	}
+	if without, err := r.database.withoutMarker(ctx, s); err != nil || !without {
+		return err
+	}
+	sum, why, err := r.database.versions(ctx, s)
+	if err == nil && why == "" {
+		r.versions = sum[:]
+	}
+	if err != nil && classify(err) != unreachable && ctx.Err() == nil {
+		// Some right is missing, or the server is only like PostgreSQL.
+		return nil
+	}
+	return err
 }
 
 // count asks how many investigations there are in the snapshot.
@@ -281,7 +305,7 @@ func (r *Reader) look(ctx context.Context, s session, batch []*Dataset) ([]*Data
 		if err != nil {
 			return nil, err
 		}
-		d.mark()
+		d.mark(r.versions)
 		switch {
 		case !ok:
 			wanted = append(wanted, d)

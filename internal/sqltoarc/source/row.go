@@ -40,9 +40,10 @@ type Dataset struct {
 	// Unchanged tells that the fingerprint is the one that was known already.
 	// The rows have been left in the database; [Reader.Fetch] brings them.
 	Unchanged bool
-	// Marker is over the investigation's own row with its change_marker; zero if
-	// that is NULL. Datasets with the marker that was known already are Unchanged
-	// without a look at their rows.
+	// Marker is over the investigation's own row with its change_marker or, if that
+	// is NULL, with the versions of all rows of the database; zero if neither is known.
+	// Datasets with the marker that was known already are Unchanged without a look at
+	// their rows.
 	Marker [16]byte
 	// StudyCount and AssayCount are the numbers of rows, whether they are here
 	// or not.
@@ -75,12 +76,17 @@ func (d *Dataset) forget() {
 	*d = Dataset{Investigation: d.Investigation, Duplicate: d.Duplicate, Marker: d.Marker}
 }
 
-// mark makes the marker, if the investigation has one.
-func (d *Dataset) mark() {
-	if d.Investigation[InvestigationMarker].Valid {
-		sum := sha256.Sum256(encode(nil, d.Investigation.raw()))
-		d.Marker = [16]byte(sum[:])
+// mark makes the marker; versions is nil where they are not known.
+func (d *Dataset) mark(versions []byte) {
+	row := d.Investigation.raw()
+	if !d.Investigation[InvestigationMarker].Valid {
+		if versions == nil {
+			return
+		}
+		row = append(row, versions)
 	}
+	sum := sha256.Sum256(encode(nil, row))
+	d.Marker = [16]byte(sum[:])
 }
 
 // raw gives the values as a driver does.

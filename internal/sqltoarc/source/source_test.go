@@ -649,7 +649,8 @@ func TestMarkerStandsForTheRows(t *testing.T) {
 					if d.Unchanged == changed || d.StudyCount != 2 || d.AssayCount != 3 || (len(d.Cells) > 0) != changed {
 						t.Errorf("thorough %v, dataset %d: unchanged %v, %d studies, %d assays, %d cells", thorough, n, d.Unchanged, d.StudyCount, d.AssayCount, len(d.Cells))
 					}
-					if (d.Marker == [16]byte{}) != (n == 6 || n == 7) || n != 1 && d.Unchanged && d.Fingerprint != before[d.Key()].Fingerprint {
+					// The versions of PostgreSQL's rows are another database's here.
+					if (d.Marker == [16]byte{}) != ((n == 6 || n == 7) && name != "postgresql") || n != 1 && d.Unchanged && d.Fingerprint != before[d.Key()].Fingerprint {
 						t.Errorf("thorough %v, dataset %d: marker %x, fingerprint %x", thorough, n, d.Marker[:4], d.Fingerprint[:4])
 					}
 				}
