@@ -48,7 +48,8 @@ const settled = `^(concat(_ws)?|textanycat|anytextcat|format|quote_(literal|null
 
 // objections lists what is in the definitions of the relations that may give something else for the same rows. Built-in
 // functions that are called stable are so because of the time zone and the like, or because of the clock, the user, the
-// catalogue; those of the first kind are settled.
+// catalogue; those of the first kind are settled. Tables of the system, with numbers below 16384, have rows that change
+// without a new version, and no view is noted to depend on them.
 const objections = `
 WITH rules AS (
 	SELECT w.oid, w.ev_action::text AS tree FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class
@@ -66,6 +67,8 @@ FROM rules JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = 
 	LEFT JOIN pg_type t ON d.refclassid = 'pg_type'::regclass AND t.oid = d.refobjid LEFT JOIN pg_type e ON e.oid = t.typelem
 WHERE d.refclassid NOT IN ('pg_class'::regclass, 'pg_collation'::regclass, 'pg_constraint'::regclass)
 	AND COALESCE(t.typtype NOT IN ('e', 'd') AND COALESCE(e.typtype NOT IN ('e', 'd'), true), true)
+UNION ALL
+SELECT 'a view reads ' || m[1]::oid::regclass FROM rules, regexp_matches(tree, ':relid (\d+)', 'g') m WHERE m[1]::oid BETWEEN 1 AND 16383
 UNION ALL
 SELECT 'a view asks for ' || lower(m[1]) FROM rules, regexp_matches(tree, '\{(SQLVALUEFUNCTION|TABLESAMPLECLAUSE|ROWCOMPAREEXPR|NEXTVALUEEXPR)\y', 'g') m
 UNION ALL
@@ -159,7 +162,7 @@ func (v *rowVersions) object(ctx context.Context) (why string, err error) {
 		switch {
 		case why != "":
 		case !ours:
-			why = name + " is no table of this server"
+			why = name + " is no ordinary table"
 		case guarded:
 			why = name + " shows different rows to different users"
 		case kind != "v" && !child && !readable:
