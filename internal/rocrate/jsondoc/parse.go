@@ -388,14 +388,14 @@ const (
 )
 
 // skipPlain gives the offset of the first byte from i on that is not printable
-// ASCII, or is a quote or backslash. It looks at eight bytes at a time: in each
-// term the lowest set bit is exact, only bits above it may be wrong.
+// ASCII, or is a quote or backslash. It looks at eight bytes at a time: the lowest
+// of the bits is exact, only bits above it may be wrong, because what is carried or
+// borrowed comes from a byte that has its bit.
 func skipPlain(s []byte, i int) int {
 	for ; i+8 <= len(s); i += 8 {
 		w := binary.LittleEndian.Uint64(s[i:])
-		quote, slash, del := w^ones*'"', w^ones*'\\', w^ones*0x7f
-		m := (w - ones*0x20) | w // control characters and bytes above ASCII
-		m |= (quote-ones)&^quote | (slash-ones)&^slash | (del-ones)&^del
+		quote, slash := w^ones*'"', w^ones*'\\' // 0 where there is one
+		m := w | (w - ones*0x20) | (w + ones) | (quote - ones) | (slash - ones)
 		if m &= highs; m != 0 {
 			return i + bits.TrailingZeros64(m)/8
 		}
