@@ -119,11 +119,15 @@ func (g *Graph) follow(id []byte) uint32 {
 	return found
 }
 
-// beginning tells kinds of @ids apart: those that programs make begin with the kind of the entity.
+// beginning tells kinds of @ids apart: those that programs make begin with the kind of the entity, and go on with a
+// number.
 func beginning(id []byte) int {
-	const letters = 4
+	const letters = 8 // tell #Process_ from #Protocol_
 	sum := 0
 	for _, c := range id[:min(len(id), letters)] {
+		if '0' <= c && c <= '9' {
+			break
+		}
 		sum = 5*sum + int(c)
 	}
 	return sum % maxTrails
