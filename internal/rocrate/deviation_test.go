@@ -11,7 +11,7 @@ import (
 // Deviation from the reference library: half a surrogate pair becomes U+FFFD, with a warning. No file could hold it.
 func TestLoneSurrogatesAreReplaced(t *testing.T) {
 	t.Parallel()
-	inv, list := rocrate.Read(crate(`{"@id":"./","@type":"Dataset","identifier":"I","name":"a\ud800b\ud83d\ude00"}`))
+	inv, list := read(t, crate(`{"@id":"./","@type":"Dataset","identifier":"I","name":"a\ud800b\ud83d\ude00"}`))
 	if inv == nil || inv.Title != "a\ufffdb😀" {
 		t.Fatalf("read as %+v", inv)
 	}
@@ -73,7 +73,7 @@ func TestIRIsAreNotExpanded(t *testing.T) {
 func TestLimitsOfDocumentsAreTold(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]string{"deep": nested(1000), "long": digits(4301)} {
-		inv, list := rocrate.Read(crate(`{"@id":"./","@type":"Dataset","identifier":"I","x":` + value + `}`))
+		inv, list := read(t, crate(`{"@id":"./","@type":"Dataset","identifier":"I","x":`+value+`}`))
 		if inv != nil || len(list) != 1 || list[0].Code != "crate-json" || !regexp.MustCompile(`1000 levels.*4300 digits`).MatchString(list[0].Remedy) {
 			t.Errorf("%s: %+v", name, list)
 		}
@@ -84,7 +84,7 @@ func TestLimitsOfDocumentsAreTold(t *testing.T) {
 func TestAnEmptyCrateIsToldSo(t *testing.T) {
 	t.Parallel()
 	for _, doc := range []string{"", " \n"} {
-		if inv, list := rocrate.Read([]byte(doc)); inv != nil || len(list) != 1 || list[0].Text != "the crate is empty" {
+		if inv, list := read(t, []byte(doc)); inv != nil || len(list) != 1 || list[0].Text != "the crate is empty" {
 			t.Errorf("%q: %+v", doc, list)
 		}
 	}

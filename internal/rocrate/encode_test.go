@@ -23,7 +23,7 @@ func TestEncodedARCsReadBackAsThemselves(t *testing.T) {
 		if err != nil {
 			t.Fatalf("encode: %v", err)
 		}
-		got, findings := rocrate.Read(doc)
+		got, findings := read(t, doc)
 		if got == nil {
 			t.Fatalf("not readable: %+v\n%s", findings, doc)
 		}

@@ -62,7 +62,7 @@ func FuzzRead(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
-		inv, list := rocrate.Read(doc)
+		inv, list := read(t, doc)
 		if (inv == nil) != hasErrors(list) {
 			t.Fatalf("investigation %v, findings %v", inv, list)
 		}

@@ -17,7 +17,7 @@ import (
 // Read turns a crate into the ARC that the reference library of the ARC format makes
 // of it. The findings are complete as far as one problem does not hide another;
 // the investigation is nil if one of them is an error.
-func Read(doc []byte) (*arc.Investigation, []Finding) { return read(doc, nil) }
+func Read(doc []byte) (*arc.Investigation, []Finding) { return read(doc, jsonld.Parse, nil) }
 
 // Named is a part of an ARC as the bearer of its name: where its identifier stands or, if an entity is listed again as a part, where
 // that is.
@@ -35,13 +35,13 @@ type Origin struct {
 // process. A Named part stands where its name does. Only who has a problem with one of them needs to know.
 func ReadOrigins(doc []byte) (*arc.Investigation, map[any]Origin) {
 	origins := map[any]Origin{}
-	inv, _ := read(doc, origins)
+	inv, _ := read(doc, jsonld.Parse, origins)
 	return inv, origins
 }
 
-func read(doc []byte, origins map[any]Origin) (*arc.Investigation, []Finding) {
+func read(doc []byte, parse func([]byte) (*jsonld.Document, error), origins map[any]Origin) (*arc.Investigation, []Finding) {
 	var f findings
-	d := parseStrict(doc, &f)
+	d := parseStrict(doc, parse, &f)
 	if d == nil {
 		return nil, f.result()
 	}
@@ -79,7 +79,7 @@ var graphRemedies = map[string]string{
 
 // parseStrict parses a document by the rules of RFC 8259, without byte order mark, or
 // says why it is none.
-func parseStrict(doc []byte, f *findings) *jsonld.Document {
+func parseStrict(doc []byte, parse func([]byte) (*jsonld.Document, error), f *findings) *jsonld.Document {
 	const remedy = "send strict JSON in UTF-8 without byte order mark"
 	for _, mark := range []string{"\xef\xbb\xbf", "\xfe\xff", "\xff\xfe"} {
 		if bytes.HasPrefix(doc, []byte(mark)) {
@@ -91,7 +91,7 @@ func parseStrict(doc []byte, f *findings) *jsonld.Document {
 		f.add(SeverityError, codeJSON, jsondoc.Value{}, "", "the crate is empty", graphRemedies[jsonld.CodeDocument])
 		return nil
 	}
-	d, err := jsonld.Parse(doc)
+	d, err := parse(doc)
 	if syntax, ok := errors.AsType[*jsondoc.SyntaxError](err); ok {
 		f.add(SeverityError, codeJSON, jsondoc.Value{}, "",
 			fmt.Sprintf("the crate is not JSON: %s at character %d", syntax.Text, syntax.Offset), remedy)

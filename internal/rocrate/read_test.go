@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/fairagro/middleware-api/internal/arc"
 	"github.com/fairagro/middleware-api/internal/rocrate"
@@ -22,10 +23,27 @@ func crate(entities ...string) []byte {
 	return []byte(`{"@context":` + arcContext + `,"@graph":[` + strings.Join(entities, ",") + `]}`)
 }
 
+// readers are the two ways in which crates are read.
+var readers = map[string]func([]byte) (*arc.Investigation, []rocrate.Finding){"small": rocrate.Read, "large": rocrate.ReadLarge}
+
+// read reads a crate in both ways.
+func read(tb rapid.TB, doc []byte) (*arc.Investigation, []rocrate.Finding) {
+	tb.Helper()
+	inv, list := rocrate.Read(doc)
+	large, again := rocrate.ReadLarge(doc)
+	if diff := cmp.Diff(list, again); diff != "" {
+		tb.Fatalf("findings of a crate, and of the same as a large one (-small +large):\n%s\n%s", diff, doc)
+	}
+	if diff := cmp.Diff(inv, large, sameARC); diff != "" {
+		tb.Fatalf("a crate, and the same as a large one (-small +large):\n%s\n%s", diff, doc)
+	}
+	return inv, list
+}
+
 // mustRead reads a crate that has no error.
 func mustRead(tb testing.TB, doc []byte) *arc.Investigation {
 	tb.Helper()
-	inv, list := rocrate.Read(doc)
+	inv, list := read(tb, doc)
 	if inv == nil {
 		tb.Fatalf("refused: %v", list)
 	}
@@ -35,7 +53,7 @@ func mustRead(tb testing.TB, doc []byte) *arc.Investigation {
 // errorsOf gives code, pointer and entity of each error of a crate that is refused.
 func errorsOf(tb testing.TB, doc []byte) (list []string) {
 	tb.Helper()
-	inv, found := rocrate.Read(doc)
+	inv, found := read(tb, doc)
 	if inv != nil {
 		tb.Fatalf("accepted: %s", doc)
 	}
@@ -134,7 +152,7 @@ func TestInputsOfRunsHaveValues(t *testing.T) {
 			`{"@id":"f","@type":"FormalParameter","additionalType":"int","name":"f"}`)
 	}
 	for _, value := range []string{`[]`, `[null]`, `[null,1]`, `0`, `false`, `""`, `{}`, `{"@id":"gone"}`} {
-		if inv, list := rocrate.Read(run(value)); inv == nil {
+		if inv, list := read(t, run(value)); inv == nil {
 			t.Errorf("%s: %v", value, list)
 		}
 	}
@@ -168,7 +186,7 @@ func TestReadTellsWhatIsWrongWithTheGraph(t *testing.T) {
 // Values that are no texts get lost, and the sender is told.
 func TestReadWarnsOfWhatGetsLost(t *testing.T) {
 	t.Parallel()
-	inv, list := rocrate.Read(crate(
+	inv, list := read(t, crate(
 		`{"@id":"./","@type":"Dataset","identifier":"I","name":5,"hasPart":[{"@id":"gone"},{"@id":"d"}]}`,
 		`{"@id":"d","@type":"Dataset"}`))
 	if inv == nil {

@@ -91,7 +91,7 @@ func writesTheSameFolders(t *testing.T, kit string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		inv, _ := rocrate.Read(doc)
+		inv, _ := read(t, doc)
 		if inv == nil {
 			continue
 		}
@@ -111,7 +111,7 @@ func loadsOurFolders(t *testing.T, kit string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		inv, findings := rocrate.Read(doc)
+		inv, findings := read(t, doc)
 		if inv == nil {
 			t.Fatalf("%s: %+v", name, findings)
 		}

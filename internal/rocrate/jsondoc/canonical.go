@@ -141,7 +141,7 @@ func (c *canonical) fail(err error) {
 // emit writes the value at index i and gives the index behind it.
 func (c *canonical) emit(i int) int {
 	n := c.nodes[i]
-	start := n.start & offsetMask
+	start := n.from()
 	switch c.text[start] {
 	case '"':
 		c.string(n)
@@ -161,7 +161,7 @@ func (c *canonical) emit(i int) int {
 		c.copy(closeBracket)
 		return next
 	case 't', 'f', 'n':
-		c.copy(c.text[start:n.end])
+		c.copy(c.text[start:n.to()])
 	default:
 		c.number(n)
 	}
@@ -241,8 +241,8 @@ func (c *canonical) omitted(name []byte) bool {
 
 // next gives the index behind the value at i.
 func (c *canonical) next(i int) int {
-	if end := c.nodes[i].end; end&flagContainer != 0 {
-		return int(end &^ flagContainer)
+	if n := c.nodes[i]; n.isContainer() {
+		return int(n.to())
 	}
 	return i + 1
 }
@@ -250,7 +250,7 @@ func (c *canonical) next(i int) int {
 // member gives the member whose name is at index i.
 func (c *canonical) member(i int) member {
 	n := c.nodes[i]
-	m := member{start: n.start&offsetMask + 1, end: n.end - 1, value: uint32(i + 1)}
+	m := member{start: n.from() + 1, end: n.to() - 1, value: uint32(i + 1)}
 	if n.start&flagSpecial != 0 {
 		from := len(c.names)
 		c.names = unescape(c.names, c.text[m.start:m.end])
@@ -263,7 +263,7 @@ func (c *canonical) member(i int) member {
 // string writes a string in ASCII.
 func (c *canonical) string(n node) {
 	if n.start&flagSpecial == 0 {
-		c.copy(c.text[n.start&offsetMask : n.end])
+		c.copy(c.text[n.from():n.to()])
 		return
 	}
 	if n.start&flagSurrogate != 0 {
@@ -271,7 +271,7 @@ func (c *canonical) string(n node) {
 		return
 	}
 	c.copy(quote)
-	s := c.text[n.start&offsetMask+1 : n.end-1]
+	s := c.text[n.from()+1 : n.to()-1]
 	for len(s) > 0 {
 		if run := skipPlain(s, 0); run > 0 {
 			c.copy(s[:run])
@@ -330,7 +330,7 @@ func appendEscaped(dst []byte, r rune) []byte {
 }
 
 func (c *canonical) number(n node) {
-	raw := c.text[n.start&offsetMask : n.end]
+	raw := c.text[n.from():n.to()]
 	if n.start&flagSpecial == 0 {
 		c.copy(canonicalInt(raw))
 		return

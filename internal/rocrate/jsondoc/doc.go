@@ -49,15 +49,23 @@ const (
 // that has the offset behind the bracket.
 type node struct {
 	start uint32 // offset of the first byte, and two flags on top
-	end   uint32 // scalar: offset behind the last byte; container: index behind the closing node, and a flag on top
+	end   uint32 // scalar: offset behind the last byte; container: index behind the closing node; and two flags on top
 }
 
 const (
-	flagSpecial   = 1 << 31 // string: not only printable ASCII; number: a float
+	flagSpecial   = 1 << 31 // of start; string: not only printable ASCII; number: a float
 	flagSurrogate = 1 << 30 // string: has a surrogate without partner; number: NaN or Infinity
-	offsetMask    = 1<<30 - 1
 	flagContainer = 1 << 31 // of end
+	flagCommon    = 1 << 30 // string or object: these are told without a look at the text, which may be far away in memory
+	offsetMask    = 1<<30 - 1
 )
+
+func (n node) from() uint32 { return n.start & offsetMask }
+
+// to gives the offset behind a scalar, or the index behind a container.
+func (n node) to() uint32 { return n.end & offsetMask }
+
+func (n node) isContainer() bool { return n.end&flagContainer != 0 }
 
 // Doc is an indexed JSON text.
 type Doc struct {
@@ -72,7 +80,7 @@ type Doc struct {
 
 // maxPooledNodes keeps the index of an unusually large text from staying in
 // memory for ever.
-const maxPooledNodes = 1 << 18
+const maxPooledNodes = 1 << 20
 
 var pool = sync.Pool{New: func() any { return new(Doc) }}
 
@@ -86,13 +94,26 @@ func Parse(body []byte) (*Doc, error) { return ParseTo(body, MaxDepth+1, nil) }
 // empty until [Value.Expand]; before they do, they are shown to each, which may be nil. It must not keep
 // what it sees, and tells whether the container, if it is an element of an array, is to be left out of the index.
 func ParseTo(body []byte, depth int, each func(Value) bool) (*Doc, error) {
+	return parse(body, parser{keep: depth, show: depth, each: each})
+}
+
+// ParseShowing is Parse, and shows the containers that are within depth arrays and objects to each, with everything
+// in them, as soon as they are read.
+func ParseShowing(body []byte, depth int, each func(Value)) (*Doc, error) {
+	return parse(body, parser{keep: MaxDepth + 1, show: depth, whole: true, each: func(v Value) bool {
+		each(v)
+		return false
+	}})
+}
+
+func parse(body []byte, p parser) (*Doc, error) {
 	text, err := decode(body)
 	if err != nil {
 		return nil, err
 	}
 	d := pool.Get().(*Doc)
-	d.text, d.depth = text, depth
-	p := parser{s: text, nodes: d.nodes[:0], keep: depth, each: each, doc: d}
+	d.text, d.depth = text, p.keep
+	p.s, p.nodes, p.doc = text, d.nodes[:0], d
 	err = p.document()
 	d.nodes, d.suspect = p.nodes, p.suspect
 	if d.dropped && cap(d.nodes) > maxPooledNodes {

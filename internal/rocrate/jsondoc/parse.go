@@ -15,9 +15,11 @@ type parser struct {
 	depth int // containers around the current value
 	keep  int // values within as many containers are not indexed
 
-	each func(Value) bool // is shown the containers whose content is not kept
-	doc  *Doc
-	drop bool // each wants the container that was closed last to be dropped
+	each  func(Value) bool // is shown the containers within so many as show says
+	show  int
+	whole bool // keep what was shown
+	doc   *Doc
+	drop  bool // each wants the container that was closed last to be dropped
 
 	suspect bool // a flagSurrogate has been set
 }
@@ -116,7 +118,7 @@ func (p *parser) container(i int, c byte) (end int, err error) {
 	if p.depth++; p.depth > MaxDepth {
 		return 0, &LimitError{"the document is nested too deeply"}
 	}
-	shown := p.each != nil && p.depth == p.keep
+	shown := p.each != nil && p.depth == p.show
 	if shown {
 		p.keep = MaxDepth + 1
 	}
@@ -133,7 +135,7 @@ func (p *parser) container(i int, c byte) (end int, err error) {
 		p.close(open, end)
 	}
 	if shown {
-		p.show(open, end)
+		p.present(open, end)
 	}
 	return end, nil
 }
@@ -141,14 +143,21 @@ func (p *parser) container(i int, c byte) (end int, err error) {
 // close closes the container that is open at an index.
 func (p *parser) close(open, end int) {
 	p.add(end, end, 0)
-	p.nodes[open].end = uint32(len(p.nodes)) | flagContainer
+	n := &p.nodes[open]
+	n.end = uint32(len(p.nodes)) | flagContainer
+	if p.s[n.start] == '{' {
+		n.end |= flagCommon
+	}
 }
 
-// show shows a container and forgets its content.
-func (p *parser) show(open, end int) {
-	p.keep = p.depth + 1
+// present shows a container and, unless the index is whole, forgets its content.
+func (p *parser) present(open, end int) {
 	p.doc.nodes = p.nodes
-	p.drop = p.each(Value{p.doc, open})
+	drop := p.each(Value{p.doc, open})
+	if p.whole {
+		return
+	}
+	p.keep, p.drop = p.depth+1, drop
 	p.nodes = p.nodes[:open+1]
 	p.close(open, end)
 }
@@ -307,7 +316,7 @@ func (p *parser) str(start int) (int, error) {
 		}
 		switch c := s[i]; {
 		case c == '"':
-			p.add(start, i+1, flags)
+			p.add(start, (i+1)|flagCommon, flags)
 			return i + 1, nil
 		case c == '\\':
 			flags |= flagSpecial

@@ -27,7 +27,7 @@ func (v Value) Index() int { return v.at }
 func (d *Doc) Value(index int) Value { return Value{d, index} }
 
 // Offset gives the place of the first byte of v in the decoded text.
-func (v Value) Offset() int { return int(v.doc.nodes[v.at].start & offsetMask) }
+func (v Value) Offset() int { return int(v.doc.nodes[v.at].from()) }
 
 // Kind says what v is.
 func (v Value) Kind() Kind {
@@ -35,13 +35,15 @@ func (v Value) Kind() Kind {
 		return Invalid
 	}
 	n := v.doc.nodes[v.at]
-	switch v.doc.text[n.start&offsetMask] {
-	case '"':
+	switch n.end & (flagContainer | flagCommon) {
+	case flagCommon:
 		return String
-	case '{':
+	case flagContainer | flagCommon:
 		return Object
-	case '[':
+	case flagContainer:
 		return Array
+	}
+	switch v.doc.text[n.from()] {
 	case 'n':
 		return Null
 	case 't':
@@ -56,12 +58,12 @@ func (v Value) Kind() Kind {
 }
 
 // isContainer says whether v is an array or object.
-func (v Value) isContainer() bool { return v.doc.nodes[v.at].end&flagContainer != 0 }
+func (v Value) isContainer() bool { return v.doc.nodes[v.at].isContainer() }
 
 // next gives the index of the node behind v.
 func (v Value) next() int {
-	if end := v.doc.nodes[v.at].end; end&flagContainer != 0 {
-		return int(end &^ flagContainer)
+	if n := v.doc.nodes[v.at]; n.isContainer() {
+		return int(n.to())
 	}
 	return v.at + 1
 }
@@ -69,10 +71,10 @@ func (v Value) next() int {
 // end gives the offset behind the last byte of v.
 func (v Value) end() int {
 	n := v.doc.nodes[v.at]
-	if n.end&flagContainer != 0 {
-		return int(v.doc.nodes[n.end&^flagContainer-1].end)
+	if n.isContainer() {
+		return int(v.doc.nodes[n.to()-1].to())
 	}
-	return int(n.end)
+	return int(n.to())
 }
 
 // End gives the place behind the last byte of v in the decoded text.

@@ -19,7 +19,7 @@ type entity struct {
 	types      Type
 	typed      bool        // whether types are known
 	passing    bool        // whether it was looked at in passing
-	index      jsondoc.Doc // of the object, unless that is part of another entity
+	index      jsondoc.Doc // of the object, unless that is part of another one's
 }
 
 // member is a member of an entity whose key means something. Keys that mean nothing have none.
@@ -50,11 +50,15 @@ const (
 	manyMembers = 12
 )
 
-// load looks at the entity at an offset. The next entity is so many bytes away; 0 is not known.
-func (g *Graph) load(offset uint32, length int, m *merged) *entity {
+// load looks at an entity. The next one is so many bytes away; 0 is not known.
+func (g *Graph) load(at entry, length int, m *merged) *entity {
 	e := g.slab.next()
 	e.merged = m
-	e.read(g, g.doc.ExpandAt(int(offset), length, &e.index, &g.slab.room))
+	object := g.doc.Value(int(at.node))
+	if at.node == 0 {
+		object = g.doc.ExpandAt(int(at.object), length, &e.index, &g.slab.room)
+	}
+	e.read(g, object)
 	return e
 }
 

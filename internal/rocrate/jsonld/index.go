@@ -2,8 +2,9 @@ package jsonld
 
 import "hash/maphash"
 
-// entry says where an entity and its @id stand in the text.
-type entry struct{ object, id uint32 }
+// entry says where an entity and its @id stand in the text, and which number the entity has in the index of the document,
+// 0 if it is not there.
+type entry struct{ object, id, node uint32 }
 
 // entries is a list of entries that grows without being moved, which would need twice the memory.
 type entries struct {
@@ -65,7 +66,7 @@ func (g *Graph) addNode(e entry) {
 	id := g.doc.StringAt(int(e.id), buf[:0])
 	s := g.find(id)
 	if s.number != 0 {
-		g.merge(s.number-1, g.load(e.object, 0, nil))
+		g.merge(s.number-1, g.load(e, 0, nil))
 		return
 	}
 	g.entries.add(e)
@@ -160,8 +161,8 @@ func (g *Graph) byID(id []byte) (Node, bool) {
 }
 
 func (g *Graph) byNumber(number uint32) Node {
-	recent, at := &g.recent[number%maxRecent], g.entries.at(int(number)).object
-	if *recent == nil || (*recent).at != at {
+	recent, at := &g.recent[number%maxRecent], g.entries.at(int(number))
+	if *recent == nil || (*recent).at != at.object {
 		if *recent != nil {
 			g.slab.drop(*recent)
 		}

@@ -37,19 +37,37 @@ type Document struct {
 // graph, the entities as such.
 const depth = 3
 
+// largeDocument is from how many bytes on a document is parsed by [ParseLarge].
+const largeDocument = 8 << 20
+
 // Parse parses a crate. The error is that of jsondoc.Parse.
 func Parse(text []byte) (*Document, error) {
+	if len(text) >= largeDocument {
+		return ParseLarge(text)
+	}
 	var d Document
 	var err error
-	d.Doc, err = jsondoc.ParseTo(text, depth, func(v jsondoc.Value) bool {
-		s := shapeOf(v)
-		if !s.isEntity() || !isAbsent(s.context) {
-			return false // has to be looked at again
-		}
-		d.entries.add(entry{uint32(v.Offset()), uint32(s.id.Offset())})
-		return true
-	})
+	d.Doc, err = jsondoc.ParseShowing(text, depth, func(v jsondoc.Value) { d.found(v, uint32(v.Index())) })
 	return &d, err
+}
+
+// ParseLarge is Parse for documents of which an index would take too much memory, about as much again as the text:
+// what is looked at is parsed once more then.
+func ParseLarge(text []byte) (*Document, error) {
+	var d Document
+	var err error
+	d.Doc, err = jsondoc.ParseTo(text, depth, func(v jsondoc.Value) bool { return d.found(v, 0) })
+	return &d, err
+}
+
+// found notes an entity, unless it has to be looked at again.
+func (d *Document) found(v jsondoc.Value, node uint32) bool {
+	s := shapeOf(v)
+	if !s.isEntity() || !isAbsent(s.context) {
+		return false
+	}
+	d.entries.add(entry{uint32(v.Offset()), uint32(s.id.Offset()), node})
+	return true
 }
 
 // Graph is the graph of a crate.
@@ -148,7 +166,11 @@ func (g *Graph) add(graph jsondoc.Value, found *entries) bool {
 		}
 	}
 	for _, element := range graph.Elements() {
-		addUntil(element.Offset())
+		at := element.Offset()
+		addUntil(at)
+		if next < found.len() && int(found.at(next).object) == at {
+			continue // is in the index as well
+		}
 		e, good := g.check(element)
 		if ok = ok && good; ok {
 			g.addNode(e)
@@ -171,7 +193,7 @@ func (g *Graph) check(element jsondoc.Value) (entry, bool) {
 	if problem != "" || context != nil {
 		return entry{}, false
 	}
-	return entry{uint32(element.Offset()), uint32(element.Member("@id").Offset())}, true
+	return entry{uint32(element.Offset()), uint32(element.Member("@id").Offset()), 0}, true
 }
 
 // problem says why an element of the graph is no entity, "" if it is one, and what is wrong with its own context.

@@ -75,7 +75,7 @@ func (c *context) name(key string) string {
 func (g *Graph) merge(number uint32, more *entity) {
 	m := g.merged[number]
 	if m == nil {
-		first := Node{g.load(g.entries.at(int(number)).object, 0, nil)}
+		first := Node{g.load(g.entries.at(int(number)), 0, nil)}
 		m = &merged{byKey: map[string]int{}, own: first.ownContext()}
 		for key, vs := range first.keys() {
 			m.add(key, vs)
@@ -226,6 +226,6 @@ func (g *Graph) flatten(v jsondoc.Value) {
 			g.flattened = map[uint32]struct{}{}
 		}
 		g.flattened[at] = struct{}{}
-		g.addNode(entry{at, uint32(s.id.Offset())})
+		g.addNode(entry{at, uint32(s.id.Offset()), 0})
 	}
 }
