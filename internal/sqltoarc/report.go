@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/fairagro/middleware-api/internal/sqltoarc/source"
@@ -117,6 +118,14 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return err
 }
 
+// perSecond spells a rate, with two digits where it is small.
+func perSecond(rate float64) string {
+	if rate >= 10 {
+		return strconv.FormatFloat(rate, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(rate, 'g', 2, 64)
+}
+
 // maxSummaryIDs keeps the summary on one screen.
 const maxSummaryIDs = 10
 
@@ -125,7 +134,7 @@ func (r *Report) WriteSummary(w io.Writer) error {
 	c := r.Counts
 	rate := ""
 	if s := r.Duration.Seconds(); s >= 1 {
-		rate = fmt.Sprintf(" (%.0f datasets/s)", float64(c.Found)/s)
+		rate = fmt.Sprintf(" (%s datasets/s)", perSecond(float64(c.Found)/s))
 	}
 	_, err := fmt.Fprintf(w, "%s read with %s and %s in %s%s\n  %d new or changed, %d unchanged, %d failed, %s\n",
 		source.Counted(c.Found, "dataset", "datasets"), source.Counted(c.Studies, "study", "studies"), source.Counted(c.Assays, "assay", "assays"),
