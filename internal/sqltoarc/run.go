@@ -37,8 +37,11 @@ const (
 // maxFailedIDs bounds the list of failed datasets in the report.
 const maxFailedIDs = 1 << 20
 
-// progressInterval is how often progress is reported.
-const progressInterval = 250 * time.Millisecond
+// progressInterval is how often progress is reported, and waitingInterval how often that there is none because of the API.
+const (
+	progressInterval = 250 * time.Millisecond
+	waitingInterval  = 15 * time.Second
+)
 
 // runner is one run.
 type runner struct {
@@ -53,6 +56,7 @@ type runner struct {
 	hushed, hushedWarnings                                               atomic.Int64 // see settle
 
 	mu        sync.Mutex
+	waited    time.Time // when it was last said that the API is waited for
 	failedIDs []string
 	missing   map[string]bool // of those asked for by name
 }
@@ -468,6 +472,25 @@ func (r *runner) finding(f source.Finding) {
 		r.warnings.Add(1)
 	}
 	r.o.Report(Event{Kind: EventFinding, Finding: &f})
+}
+
+// waiting says what the run waits for, so that nobody takes it for stuck.
+func (r *runner) waiting(why error, wait time.Duration) {
+	r.mu.Lock()
+	now := time.Now()
+	silent := now.Sub(r.waited) < waitingInterval
+	if !silent {
+		r.waited = now
+	}
+	r.mu.Unlock()
+	if silent {
+		return
+	}
+	text := why.Error()
+	if f, ok := fault.Of(why); ok {
+		text = f.Text
+	}
+	r.note(fmt.Sprintf("%s; trying again in %v", text, max(wait.Round(time.Second), time.Second)))
 }
 
 func (r *runner) note(text string) { r.o.Report(Event{Kind: EventNote, Text: text}) }

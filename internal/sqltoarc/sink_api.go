@@ -37,7 +37,9 @@ type apiSink struct {
 }
 
 func newAPISink(r *runner) (*apiSink, error) {
-	client, err := upload.New(r.o.Upload)
+	o := r.o.Upload
+	o.Waiting = r.waiting
+	client, err := upload.New(o)
 	if err != nil {
 		return nil, err
 	}

@@ -82,6 +82,9 @@ func (c *Client) attempts(ctx context.Context, repeat bool, once func(ctx contex
 		if wait == 0 {
 			wait = delay(c.options.Backoff, attempt)
 		}
+		if c.options.Waiting != nil {
+			c.options.Waiting(c.failure(err), wait)
+		}
 		if e := sleep(ctx, wait); e != nil {
 			return c.failure(err)
 		}

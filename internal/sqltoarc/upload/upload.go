@@ -44,6 +44,9 @@ type Options struct {
 	MaxRetries     int           // further attempts; negative: none; default 8
 	Backoff        time.Duration // before the first of them, doubled each time; default 2 s
 	UserAgent      string
+	// Waiting, if set, is told why a request has failed that is repeated after so long a wait. It is called by several
+	// goroutines.
+	Waiting func(why error, wait time.Duration)
 	// Tracing, if set, makes a span of each request, which goes on at the API.
 	Tracing trace.TracerProvider
 }
