@@ -569,6 +569,38 @@ func TestOut(t *testing.T) {
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
 		t.Errorf("written outside: %v, %v", entries, err)
 	}
+	exec(t, connection, "UPDATE t_vstudy SET identifier = 'renamed' WHERE investigation_ref = 'DS-0000000'")
+	var told []string
+	o.Report = func(e sqltoarc.Event) {
+		if e.Kind == sqltoarc.EventFinding && strings.Contains(e.Finding.Text, "no more") {
+			told = append(told, e.Finding.Key+": "+e.Finding.Text)
+		}
+	}
+	run(t, o)
+	if len(told) != 1 || !strings.HasPrefix(told[0], "DS-0000000: ") || !strings.HasSuffix(told[0], ": studies/study_1") {
+		t.Errorf("left over: %q", told)
+	}
+}
+
+// Who waits for an API that is away is told so, and not for every request.
+func TestWaitingIsTold(t *testing.T) {
+	t.Parallel()
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 1}, nil)
+	o := options(connection, "http://127.0.0.1:1")
+	o.Upload.MaxRetries, o.Upload.Backoff = 3, time.Millisecond
+	var notes []string
+	o.Report = func(e sqltoarc.Event) {
+		if e.Kind == sqltoarc.EventNote {
+			notes = append(notes, e.Text)
+		}
+	}
+	_, err := sqltoarc.Run(t.Context(), o)
+	if fault.CodeOf(err) != upload.CodeUnreachable {
+		t.Fatal(err)
+	}
+	if len(notes) != 1 || !strings.HasPrefix(notes[0], "the API at 127.0.0.1:1 cannot be reached: ") || !strings.HasSuffix(notes[0], "; trying again in 1s") {
+		t.Errorf("%q", notes)
+	}
 }
 
 // The report has the members that its readers know.

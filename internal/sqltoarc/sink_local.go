@@ -104,7 +104,9 @@ func (f *folderSink) write(p *piece) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoFolder, err)
 	}
+	written := map[string]bool{} // the folders of the parts
 	for _, file := range files {
+		written[partOf(file.Path)] = true
 		name := filepath.Join(fileName(p.key), filepath.FromSlash(file.Path))
 		if err := f.root.MkdirAll(filepath.Dir(name), 0o777); err != nil {
 			return err
@@ -117,7 +119,39 @@ func (f *folderSink) write(p *piece) error {
 			return err
 		}
 	}
+	f.tellLeft(p, written)
 	return nil
+}
+
+// partOf gives the folder of the part of an ARC to which a file belongs, as in studies/s.
+func partOf(file string) string {
+	pieces := strings.SplitN(file, "/", 3)
+	if len(pieces) < 3 {
+		return ""
+	}
+	return pieces[0] + "/" + pieces[1]
+}
+
+// tellLeft tells of parts from an earlier run that the dataset has no more. They are not removed: somebody may have put
+// files there.
+func (f *folderSink) tellLeft(p *piece, written map[string]bool) {
+	var left []string
+	for _, kind := range [...]string{"assays", "studies"} {
+		parts, err := fs.ReadDir(f.root.FS(), fileName(p.key)+"/"+kind)
+		if err != nil {
+			continue // there are none
+		}
+		for _, part := range parts {
+			if name := kind + "/" + part.Name(); part.IsDir() && !written[name] {
+				left = append(left, name)
+			}
+		}
+	}
+	if len(left) > 0 {
+		f.r.finding(source.Finding{Severity: source.Warning, Key: p.key,
+			Text:   "its folder still has what the dataset has no more: " + strings.Join(left, ", "),
+			Remedy: "remove it, or choose a new folder"})
+	}
 }
 
 // file writes a file as a whole or not at all: one from an earlier run stays until
