@@ -22,7 +22,7 @@ type tableCell struct {
 // rowBuffers are used again for every process.
 type rowBuffers struct {
 	cells           []tableCell
-	inputs, outputs []jsonld.Ref
+	inputs, outputs jsonld.Refs
 	process         []tableCell // values of the process
 	values          []jsonld.Node
 	comments        []arc.Comment
@@ -165,14 +165,12 @@ func (r *reader) addRows(b *arc.TableBuilder, p, protocol jsonld.Node) bool {
 	if buf.comments = buf.comments[:0]; p.Has(jsonld.DisambiguatingDescription) {
 		buf.comments = r.describedComments(buf.comments, p)
 	}
-	buf.inputs = r.appendEnds(buf.inputs[:0], p, jsonld.Object)
-	buf.outputs = r.appendEnds(buf.outputs[:0], p, jsonld.Result)
-	inputs, outputs := buf.inputs, buf.outputs
-	rows := min(len(inputs), len(outputs))
+	inputs, outputs := r.findEnds(&buf.inputs, p, jsonld.Object), r.findEnds(&buf.outputs, p, jsonld.Result)
+	rows := min(inputs, outputs)
 	switch {
-	case len(inputs) == 0 || len(outputs) == 0:
-		rows = max(len(inputs), len(outputs), 1)
-	case len(inputs) != len(outputs):
+	case inputs == 0 || outputs == 0:
+		rows = max(inputs, outputs, 1)
+	case inputs != outputs:
 		r.warn(codeRows, p, jsondoc.Value{}, "inputs and outputs are paired, and the process has not as many of one as of the other: the surplus gets lost",
 			"give it as many inputs as outputs, or one process for each row")
 	}
@@ -180,11 +178,11 @@ func (r *reader) addRows(b *arc.TableBuilder, p, protocol jsonld.Node) bool {
 		// A process may have as many inputs as a table has rows.
 		r.graph.Turn()
 		var input, output jsonld.Node
-		if i < len(inputs) {
-			input = r.graph.Look(inputs[i])
+		if i < inputs {
+			input = buf.inputs.Look(r.graph, i)
 		}
-		if i < len(outputs) {
-			output = r.graph.Look(outputs[i])
+		if i < outputs {
+			output = buf.outputs.Look(r.graph, i)
 		}
 		row := r.values(fixed, input, output)
 		if !r.spend(cellCost*(len(fixed.cells)+len(row)+len(buf.comments)+3), p) {
@@ -211,16 +209,17 @@ func (r *reader) addRows(b *arc.TableBuilder, p, protocol jsonld.Node) bool {
 	return true
 }
 
-// appendEnds appends what leads to the inputs or outputs of a process.
-func (r *reader) appendEnds(list []jsonld.Ref, p jsonld.Node, property jsonld.Property) []jsonld.Ref {
+// findEnds makes a list of what leads to the inputs or outputs of a process, and gives its length.
+func (r *reader) findEnds(list *jsonld.Refs, p jsonld.Node, property jsonld.Property) int {
+	list.Clear()
 	for v := range p.Values(property) {
-		if ref, ok := r.graph.Refer(v); !ok {
+		if !list.Append(r.graph, v) {
 			r.warnDangling(p, property, v)
-		} else if r.spend(nodeCost, p) {
-			list = append(list, ref)
+		} else if !r.spend(nodeCost, p) {
+			break
 		}
 	}
-	return list
+	return list.Len()
 }
 
 // values gives the cells of a row that have a place: those of the input, the protocol, the process and the output.

@@ -256,45 +256,93 @@ func (n Node) Values(p Property) iter.Seq[jsondoc.Value] { return n.property(p).
 
 // Resolve gives the node that a value is or refers to.
 func (g *Graph) Resolve(v jsondoc.Value) (Node, bool) {
-	ref, ok := g.Refer(v)
+	r, ok := g.refer(v)
 	if !ok {
 		return Node{}, false
 	}
-	return g.Look(ref), true
+	return g.look(r), true
 }
 
-// Ref leads to a node without looking at it.
-type Ref struct {
+// ref leads to a node.
+type ref struct {
 	entity uint32        // its number plus one, or 0 for
 	inline jsondoc.Value // a node in its place
 }
 
-// Refer says where a value leads, if it is a node or refers to one.
-func (g *Graph) Refer(v jsondoc.Value) (Ref, bool) {
+// refer says where a value leads, if it is a node or refers to one.
+func (g *Graph) refer(v jsondoc.Value) (ref, bool) {
 	if v.Kind() != jsondoc.Object {
-		return Ref{}, false
+		return ref{}, false
 	}
 	s := shapeOf(v)
 	switch s.kind() {
 	case inlineNode:
 		if _, ok := g.flattened[uint32(v.Offset())]; !ok {
-			return Ref{inline: v}, true
+			return ref{inline: v}, true
 		}
 	case reference:
 	default:
-		return Ref{}, false
+		return ref{}, false
 	}
 	var buf [64]byte
-	ref := Ref{entity: g.follow(s.id.Bytes(buf[:0]))}
-	return ref, ref.entity != 0
+	r := ref{entity: g.follow(s.id.Bytes(buf[:0]))}
+	return r, r.entity != 0
+}
+
+// look gives the node that a reference leads to.
+func (g *Graph) look(r ref) Node {
+	if r.entity == 0 {
+		return g.newNode(r.inline)
+	}
+	return g.byNumber(r.entity - 1)
+}
+
+// Refs is a list of what leads to nodes, without a look at them. There may be as many as a table has rows, so each
+// takes eight bytes.
+type Refs struct {
+	list []place
+	docs []*jsondoc.Doc // in which nodes stand in the place of a reference
+}
+
+// place is a ref in little memory.
+type place struct {
+	doc    uint32 // which of the documents, counted from 1; 0 for an entity
+	number uint32 // of the value in the document, or of the entity
+}
+
+// Len gives the number of references.
+func (l *Refs) Len() int { return len(l.list) }
+
+// Clear empties the list.
+func (l *Refs) Clear() {
+	clear(l.docs)
+	l.list, l.docs = l.list[:0], l.docs[:0]
+}
+
+// Append appends where a value leads, if it is a node or refers to one.
+func (l *Refs) Append(g *Graph, v jsondoc.Value) bool {
+	r, ok := g.refer(v)
+	switch {
+	case !ok:
+		return false
+	case r.entity != 0:
+		l.list = append(l.list, place{number: r.entity - 1})
+		return true
+	}
+	if n := len(l.docs); n == 0 || l.docs[n-1] != r.inline.Doc() {
+		l.docs = append(l.docs, r.inline.Doc())
+	}
+	l.list = append(l.list, place{uint32(len(l.docs)), uint32(r.inline.Index())})
+	return true
 }
 
 // Look gives the node that a reference leads to.
-func (g *Graph) Look(ref Ref) Node {
-	if ref.entity == 0 {
-		return g.newNode(ref.inline)
+func (l *Refs) Look(g *Graph, i int) Node {
+	at := l.list[i]
+	if at.doc == 0 {
+		return g.byNumber(at.number)
 	}
-	return g.byNumber(ref.entity - 1)
+	return g.newNode(l.docs[at.doc-1].Value(int(at.number)))
 }
 
 // OnlyHas says whether a property is all that the node has.
