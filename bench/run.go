@@ -143,6 +143,7 @@ func measure(ctx context.Context, o options, chosen []scenario, r *results) (err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	b := &bench{ctx: ctx, dir: dir, rounds: o.rounds, round: o.round, servers: map[string]*server{}, results: r}
+	b.serials.Store(known)
 	if b.self, err = os.Executable(); err != nil {
 		return err
 	}
