@@ -218,6 +218,12 @@ func (d *Dialect) selectOrphans(r, investigations *relation) string {
 		" LEFT JOIN (SELECT DISTINCT " + d.exact(identifier) + " AS id FROM " + investigations.from + ") i ON r.ref = i.id WHERE i.id IS NULL"
 }
 
+// selectUnmarked gives a row if some investigation has no change_marker.
+func (d *Dialect) selectUnmarked(r *relation) string {
+	before, after := d.limit(1)
+	return "SELECT " + before + "1 FROM " + r.from + " WHERE " + r.columns[InvestigationMarker] + " IS NULL" + after
+}
+
 // selectDuplicates lists identifiers that more than one investigation has.
 func (d *Dialect) selectDuplicates(r *relation, limit int) string {
 	before, after := d.limit(limit)

@@ -28,14 +28,15 @@ func sample(d *Dialect) *relation {
 func TestStatements(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		dialect                    *Dialect
-		rows, count, repeated, all string
+		dialect                              *Dialect
+		rows, count, repeated, unmarked, all string
 	}{
 		{
 			PostgreSQL,
 			`SELECT "identifier"::text, "title"::text, NULL, "submission_date"::text, "public_release_date"::text, "investigation_ref"::text FROM "vStudy" WHERE "investigation_ref" = ANY($1::text[])`,
 			`SELECT COUNT(*), COALESCE(SUM(CASE WHEN "identifier" IS NULL THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN "title" IS NULL THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN "investigation_ref" IS NULL THEN 1 ELSE 0 END), 0) FROM "vStudy"`,
 			`SELECT "identifier"::text, COUNT(*) FROM "vStudy" WHERE "identifier" IS NOT NULL GROUP BY "identifier"::text HAVING COUNT(*) > 1 ORDER BY 1 LIMIT 5`,
+			`SELECT 1 FROM "vStudy" WHERE "investigation_ref" IS NULL LIMIT 1`,
 			`"vStudy" "vstudy"`,
 		},
 		{
@@ -43,6 +44,7 @@ func TestStatements(t *testing.T) {
 			"SELECT `identifier`, `title`, NULL, `submission_date`, `public_release_date`, `investigation_ref` FROM `vStudy` WHERE `investigation_ref` IN (?, ?)",
 			"SELECT COUNT(*), COALESCE(SUM(CASE WHEN `identifier` IS NULL THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN `title` IS NULL THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN `investigation_ref` IS NULL THEN 1 ELSE 0 END), 0) FROM `vStudy`",
 			"SELECT BINARY CONVERT(`identifier` USING utf8mb4), COUNT(*) FROM `vStudy` WHERE `identifier` IS NOT NULL GROUP BY BINARY CONVERT(`identifier` USING utf8mb4) HAVING COUNT(*) > 1 ORDER BY 1 LIMIT 5",
+			"SELECT 1 FROM `vStudy` WHERE `investigation_ref` IS NULL LIMIT 1",
 			"`vStudy` `vstudy`",
 		},
 		{
@@ -50,6 +52,7 @@ func TestStatements(t *testing.T) {
 			"SELECT [identifier], [title], NULL, [submission_date], [public_release_date], [investigation_ref] FROM [vStudy] WHERE [investigation_ref] IN (@p1, @p2)",
 			"SELECT COUNT(*), COALESCE(SUM(CASE WHEN [identifier] IS NULL THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN [title] IS NULL THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN [investigation_ref] IS NULL THEN 1 ELSE 0 END), 0) FROM [vStudy]",
 			"SELECT TOP (5) CAST([identifier] AS NVARCHAR(4000)) COLLATE Latin1_General_BIN2, COUNT(*) FROM [vStudy] WHERE [identifier] IS NOT NULL GROUP BY CAST([identifier] AS NVARCHAR(4000)) COLLATE Latin1_General_BIN2 HAVING COUNT(*) > 1 ORDER BY 1",
+			"SELECT TOP (1) 1 FROM [vStudy] WHERE [investigation_ref] IS NULL",
 			"[vStudy] [vstudy]",
 		},
 		{
@@ -57,6 +60,7 @@ func TestStatements(t *testing.T) {
 			`SELECT "identifier", "title", NULL, "submission_date", "public_release_date", "investigation_ref" FROM "vStudy" WHERE "investigation_ref" IN (:1, :2)`,
 			`SELECT COUNT(*), COALESCE(SUM(CASE WHEN "identifier" IS NULL THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN "title" IS NULL THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN "investigation_ref" IS NULL THEN 1 ELSE 0 END), 0) FROM "vStudy"`,
 			`SELECT "identifier", COUNT(*) FROM "vStudy" WHERE "identifier" IS NOT NULL GROUP BY "identifier" HAVING COUNT(*) > 1 ORDER BY 1 FETCH FIRST 5 ROWS ONLY`,
+			`SELECT 1 FROM "vStudy" WHERE "investigation_ref" IS NULL FETCH FIRST 1 ROWS ONLY`,
 			`"vStudy" "VSTUDY" "vstudy"`,
 		},
 	} {
@@ -66,6 +70,7 @@ func TestStatements(t *testing.T) {
 			{d.selectRows(r, 0, d.whereKeys(r, 2)), c.rows},
 			{count, c.count},
 			{d.selectDuplicates(r, 5), c.repeated},
+			{d.selectUnmarked(r), c.unmarked}, // the column in that place
 			{strings.Join(d.spellings("vStudy"), " "), c.all},
 		} {
 			if pair[0] != pair[1] {

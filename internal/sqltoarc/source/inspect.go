@@ -52,7 +52,7 @@ func (d *Database) Inspect(ctx context.Context) ([]Count, []Finding, error) {
 
 // looks tells why a run has to look at every row to see what has changed, if it has to.
 func (d *Database) looks(ctx context.Context) ([]Finding, error) {
-	if without, err := d.withoutMarker(ctx, d.session); err != nil || !without {
+	if some, err := d.unmarked(ctx, d.session); err != nil || !some {
 		return nil, err
 	}
 	why, err := d.versionsObjection(ctx, d.session)
@@ -129,4 +129,16 @@ func (d *Database) duplicates(ctx context.Context, r *relation) ([]Finding, erro
 		return nil
 	})
 	return findings, err
+}
+
+// unmarked tells whether some investigation has no change_marker.
+func (d *Database) unmarked(ctx context.Context, s session) (some bool, err error) {
+	if d.relations[0].columns[InvestigationMarker] == "" {
+		return true, nil
+	}
+	err = s.query(ctx, d.Dialect().selectUnmarked(d.relations[0]), nil, func([][]byte) error {
+		some = true
+		return nil
+	})
+	return some, err
 }

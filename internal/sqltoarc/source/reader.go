@@ -164,10 +164,10 @@ func (r *Reader) findRepeated(ctx context.Context, s session) error {
 // sumVersions asks for the versions of all rows, where they may spare a look at the rows themselves.
 func (r *Reader) sumVersions(ctx context.Context, s session) error {
 	o := r.options
-	if o.Known == nil || len(o.Only) > 0 || o.Limit > 0 {
+	if o.Known == nil || len(o.Only) > 0 || o.Limit > 0 || r.database.Dialect() != PostgreSQL {
 		return nil
 	}
-	if without, err := r.database.withoutMarker(ctx, s); err != nil || !without {
+	if some, err := r.database.unmarked(ctx, s); err != nil || !some {
 		return err
 	}
 	sum, why, err := r.database.versions(ctx, s)

@@ -24,7 +24,7 @@ const oldestVersions = 140000
 // usedRelations lists what the views read, and what those read. A child is read with its parent.
 const usedRelations = `
 WITH RECURSIVE used (oid, child) AS (
-	SELECT to_regclass(r)::oid, false FROM unnest($1::text[]) r
+	SELECT r::regclass::oid, false FROM unnest($1::text[]) r
 	UNION
 	SELECT more.oid, more.child
 	FROM used JOIN pg_class c ON c.oid = used.oid CROSS JOIN LATERAL (
@@ -270,18 +270,4 @@ func (d *Database) names() []string {
 		}
 	}
 	return names
-}
-
-// withoutMarker tells whether some investigation has no change_marker.
-func (d *Database) withoutMarker(ctx context.Context, s session) (without bool, err error) {
-	relation := d.relations[0]
-	column := relation.columns[InvestigationMarker]
-	if column == "" {
-		return true, nil
-	}
-	err = s.query(ctx, "SELECT 1 FROM "+relation.from+" WHERE "+column+" IS NULL LIMIT 1", nil, func([][]byte) error {
-		without = true
-		return nil
-	})
-	return without, err
 }
