@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 )
@@ -118,7 +119,10 @@ func (d *Database) versions(ctx context.Context, s session) (sum [32]byte, why s
 // versionsObjection tells why there is no sum of versions, "" if there is one.
 func (d *Database) versionsObjection(ctx context.Context, s session) (why string, err error) {
 	v := rowVersions{session: s, database: d}
-	return v.object(ctx)
+	if why, err = v.object(ctx); why != "" || err != nil {
+		return why, err
+	}
+	return "", v.surroundings(ctx, io.Discard)
 }
 
 // rowVersions is the work on one sum.
@@ -225,11 +229,7 @@ func (v *rowVersions) cost(ctx context.Context, statement string) (float64, erro
 // sum is over everything that decides what the views show.
 func (v *rowVersions) sum(ctx context.Context) (sum [32]byte, err error) {
 	h := sha256.New()
-	add := func(row [][]byte) error {
-		h.Write(encode(nil, row))
-		return nil
-	}
-	if err := v.session.query(ctx, surroundings, v.oids, add); err != nil {
+	if err := v.surroundings(ctx, h); err != nil {
 		return sum, err
 	}
 	// Nothing else happens meanwhile, and a statement of one second is not worth a compiler.
@@ -238,11 +238,24 @@ func (v *rowVersions) sum(ctx context.Context) (sum [32]byte, err error) {
 	}
 	for _, table := range v.tables {
 		h.Write(encode(nil, [][]byte{[]byte(table)}))
-		if err := v.session.query(ctx, "SELECT "+sumOfVersions+" FROM "+table, nil, add); err != nil {
+		if err := v.session.query(ctx, "SELECT "+sumOfVersions+" FROM "+table, nil, into(h)); err != nil {
 			return sum, err
 		}
 	}
 	return [32]byte(h.Sum(nil)), v.session.exec(ctx, "SET LOCAL max_parallel_workers_per_gather TO 0")
+}
+
+// surroundings writes what else decides.
+func (v *rowVersions) surroundings(ctx context.Context, w io.Writer) error {
+	return v.session.query(ctx, surroundings, v.oids, into(w))
+}
+
+// into writes rows, each so that it ends where it ends.
+func into(w io.Writer) func(row [][]byte) error {
+	return func(row [][]byte) error {
+		_, err := w.Write(encode(nil, row))
+		return err
+	}
 }
 
 // text gives the first value of the first row, "" if there is none.
