@@ -188,7 +188,7 @@ func (g *gathering) await() error {
 		if time.Now().Before(g.alone) || !g.room.better() {
 			return nil
 		}
-		if g.leftOver() {
+		if leftOver(g.ctx, g.backlog) {
 			g.alone = time.Now().Add(gatherAlone)
 			return nil
 		}
@@ -200,12 +200,12 @@ func (g *gathering) await() error {
 
 // leftOver waits for others, and tells whether they leave connections behind:
 // after a while there are some, and after another not fewer.
-func (g *gathering) leftOver() bool {
-	if !pause(g.ctx, gatherPatience) {
+func leftOver(ctx context.Context, backlog func() int) bool {
+	if !pause(ctx, gatherPatience) {
 		return false
 	}
-	before := g.backlog()
-	return before > 0 && pause(g.ctx, gatherPatience) && g.backlog() >= before
+	before := backlog()
+	return before > 0 && pause(ctx, gatherPatience) && backlog() >= before
 }
 
 // Close implements net.Listener.

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fairagro/middleware-api/internal/testenv"
@@ -334,4 +336,39 @@ func answeredBy(t *testing.T, address string) string {
 		t.Fatal(err)
 	}
 	return string(pid)
+}
+
+// Connections are left over if there are some after a while and not fewer after another: not if others take them, be it
+// slowly, nor for a worker that is told to stop.
+func TestLeftOver(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		seen []int // how many are waiting, whenever somebody looks
+		stop bool
+		want bool
+		took time.Duration
+	}{
+		"taken at once":    {seen: []int{0}, took: gatherPatience},
+		"getting fewer":    {seen: []int{3, 2}, took: 2 * gatherPatience},
+		"taken in the end": {seen: []int{1, 0}, took: 2 * gatherPatience},
+		"as many":          {seen: []int{3, 3}, want: true, took: 2 * gatherPatience},
+		"more":             {seen: []int{3, 4}, want: true, took: 2 * gatherPatience},
+		"stopping":         {stop: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if tt.stop {
+					cancel()
+				}
+				begun, looks := time.Now(), 0
+				got := leftOver(ctx, func() int { looks++; return tt.seen[looks-1] })
+				if took := time.Since(begun); got != tt.want || looks != len(tt.seen) || took != tt.took {
+					t.Errorf("%v after %v and %d looks, want %v after %v and %d", got, took, looks, tt.want, tt.took, len(tt.seen))
+				}
+			})
+		})
+	}
 }
