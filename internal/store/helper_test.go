@@ -10,6 +10,7 @@ import (
 
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // patience is the deadline of everything that tests wait for.
@@ -146,6 +147,19 @@ func eventTypes(tb testing.TB, s *store.Store, id store.ID) []string {
 		out = append(out, e.Type)
 	}
 	return out
+}
+
+// awaitLock waits until somebody waits for a lock in the database. It asks outside of
+// any transaction, in which PostgreSQL would give the first answer for ever.
+func awaitLock(tb testing.TB, dsn, what string) {
+	tb.Helper()
+	conn := must(connect(dsn))(tb)
+	defer conn.Close(context.Background())
+	testenv.Await(tb, what, func() (waits bool) {
+		err := conn.QueryRow(tb.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits)
+		return err == nil && waits
+	})
 }
 
 func connect(dsn string) (*pgx.Conn, error) { return pgx.Connect(context.Background(), dsn) }

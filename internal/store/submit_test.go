@@ -227,12 +227,7 @@ func TestAResubmissionDuringAChangeOfTheRow(t *testing.T) {
 		}
 		results <- r
 	}()
-	testenv.Await(t, "the submission waits for the row", func() bool {
-		var n int
-		err := other.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
-			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&n)
-		return err == nil && n > 0
-	})
+	awaitLock(t, dsn, "the submission waits for the row")
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
