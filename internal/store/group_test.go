@@ -2,7 +2,9 @@ package store_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/store"
 	"github.com/fairagro/middleware-api/internal/testenv"
@@ -120,4 +123,137 @@ CREATE FUNCTION race() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 END $$;
 CREATE TRIGGER race BEFORE INSERT ON arc FOR EACH ROW EXECUTE FUNCTION race()`)
 	submit(t, s, submission("A", "x"))
+}
+
+// Harvests are locked in the order of their keys, whatever the order of the ARCs: two
+// groups that share two harvests would else wait for each other as soon as both harvests
+// are about to end.
+func TestAGroupLocksHarvestsInOrder(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	key := func(h store.Harvest) int64 { return int64(binary.BigEndian.Uint64(h.ID[:8])) }
+	harvests := []store.Harvest{begin(t, s), begin(t, s)}
+	slices.SortFunc(harvests, func(a, b store.Harvest) int { return cmp.Compare(key(a), key(b)) })
+	names := []string{"A", "B"}
+	slices.SortFunc(names, func(a, b string) int { x, y := idOf(a), idOf(b); return bytes.Compare(x[:], y[:]) })
+	// The first ARC belongs to the last harvest.
+	subs := []*store.Submission{inHarvest(harvests[1], names[0], "x"), inHarvest(harvests[0], names[1], "x")}
+	ending := must(connect(dsn))(t)
+	defer ending.Close(context.Background())
+	seen := make(chan int64, 1)
+	errs := submitTogether(t, s, dsn, subs, func() {
+		must(ending.Exec(t.Context(), "SELECT pg_advisory_lock($1)", key(harvests[0])))(t)
+		go func() {
+			const locks = `FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+			testenv.Await(t, "the group waits for the first harvest", func() (waits bool) {
+				err := ending.QueryRow(context.Background(), `SELECT EXISTS (SELECT `+locks+` AND NOT granted)`).Scan(&waits)
+				return err == nil && waits
+			})
+			var held int64
+			if err := ending.QueryRow(context.Background(), `SELECT count(*) `+locks+` AND granted AND pid <> pg_backend_pid()`).Scan(&held); err != nil {
+				t.Error(err)
+			}
+			if _, err := ending.Exec(context.Background(), "SELECT pg_advisory_unlock_all()"); err != nil {
+				t.Error(err)
+			}
+			seen <- held
+		}()
+	})
+	if held := <-seen; held != 0 {
+		t.Errorf("the group holds %d harvests while it waits for the first", held)
+	}
+	for i, err := range errs {
+		if err != nil {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+}
+
+// Rows are locked in the order of their ids by everything that locks several: who waits
+// for the first one holds none of the others, wherever they lie in the table.
+func TestRowsAreLockedInOrder(t *testing.T) {
+	t.Parallel()
+	ids := make([]store.ID, 9)
+	names := make([]string, len(ids))
+	for i := range ids {
+		names[i] = fmt.Sprint("A", i)
+	}
+	slices.SortFunc(names, func(a, b string) int { x, y := idOf(a), idOf(b); return bytes.Compare(y[:], x[:]) })
+	for i, name := range names {
+		ids[i] = idOf(name)
+	}
+	for name, arrange := range map[string]func(*testing.T, *store.Store, store.Harvest) func() error{
+		"end of a harvest": func(t *testing.T, s *store.Store, h store.Harvest) func() error {
+			return func() error {
+				_, err := s.EndHarvest(context.Background(), h.ID, store.Completed, store.EndOptions{MissingLimit: 1})
+				return err
+			}
+		},
+		"diff": func(t *testing.T, s *store.Store, h store.Harvest) func() error {
+			return func() error {
+				pairs := make([]store.Pair, len(ids))
+				for i, id := range ids {
+					pairs[i] = store.Pair{ID: id, Hash: hashOf("x")}
+				}
+				_, err := s.Diff(context.Background(), h.ID, "r", pairs)
+				return err
+			}
+		},
+		"release": func(t *testing.T, s *store.Store, _ store.Harvest) func() error {
+			claims := claimN(t, s, len(ids))
+			return func() error { return s.Release(context.Background(), claims) }
+		},
+		"renewal": func(t *testing.T, s *store.Store, _ store.Harvest) func() error {
+			claims := claimN(t, s, len(ids))
+			return func() error { _, err := s.Renew(context.Background(), claims, 1e9); return err }
+		},
+		"pushes asked for": func(t *testing.T, s *store.Store, _ store.Harvest) func() error {
+			return func() error { _, err := s.RequestPushes(context.Background(), "r", store.Actor{}); return err }
+		},
+		"pushes of a cause": func(t *testing.T, s *store.Store, _ store.Harvest) func() error {
+			for _, c := range claimN(t, s, len(ids)) {
+				load(t, s, c)
+				if err := s.RecordFailure(t.Context(), c, store.Failure{Class: store.Refused, Code: fault.HookDeclined, Park: true}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return func() error {
+				_, err := s.RequestPushesOfCause(context.Background(), fault.HookDeclined, store.Actor{})
+				return err
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := pgtest.DSN(t)
+			// Plans that read the table as it lies, as they may when it is large.
+			s := open(t, dsn+" options='-c enable_indexscan=off -c enable_indexonlyscan=off -c enable_mergejoin=off'")
+			for _, name := range names { // the last id lies first
+				submit(t, s, submission(name, "x"))
+			}
+			do := arrange(t, s, begin(t, s))
+			other := must(connect(dsn))(t)
+			defer other.Close(context.Background())
+			tx := must(other.Begin(t.Context()))(t)
+			must(tx.Exec(t.Context(), `SELECT FROM arc WHERE id = $1 FOR UPDATE`, ids[len(ids)-1][:]))(t)
+			done := make(chan error, 1)
+			go func() { done <- do() }()
+			awaitLock(t, dsn, "it waits for the row")
+			var free int
+			rows := must(tx.Query(t.Context(), `SELECT FROM arc FOR UPDATE SKIP LOCKED`))(t)
+			for rows.Next() {
+				free++
+			}
+			if err := tx.Rollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if free != len(ids) {
+				t.Errorf("%d rows of %d are locked before the first", len(ids)-free, len(ids)-1)
+			}
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
