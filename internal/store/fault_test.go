@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -430,4 +431,88 @@ CREATE FUNCTION insist() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 END $$;
 CREATE TRIGGER insist BEFORE INSERT ON arc FOR EACH ROW EXECUTE FUNCTION insist()`)
 	submit(t, open(t, dsn), submission("A", "x"))
+}
+
+// failures keeps the connections on which a statement failed.
+type failures struct{ sync.Map }
+
+func (f *failures) note(conn *pgx.Conn, err error) {
+	if err != nil {
+		f.Store(conn, err)
+	}
+}
+
+func (f *failures) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+func (f *failures) TraceQueryEnd(_ context.Context, conn *pgx.Conn, d pgx.TraceQueryEndData) {
+	f.note(conn, d.Err)
+}
+
+func (f *failures) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+
+func (f *failures) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+func (f *failures) TraceBatchEnd(_ context.Context, conn *pgx.Conn, d pgx.TraceBatchEndData) {
+	f.note(conn, d.Err)
+}
+
+// What cut one connection has cut the others as well: however many lie idle, whoever
+// comes first meets one that is dead and no more, and does not wait for the others.
+func TestCutConnectionsAreMetOnce(t *testing.T) {
+	t.Parallel()
+	for name, use := range map[string]func(*store.Store) error{
+		"read":   func(s *store.Store) error { _, err := s.ARC(t.Context(), idOf("A")); return err },
+		"submit": func(s *store.Store) error { _, err := s.Submit(t.Context(), submission("A", "two")); return err },
+		"task": func(s *store.Store) error {
+			return s.PutTask(t.Context(), store.Task{ID: uuid.New(), RDI: "r", Status: "PENDING"})
+		},
+		"harvest": func(s *store.Store) error {
+			_, err := s.BeginHarvest(t.Context(), "r", nil, nil, "", store.Actor{})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := pgtest.DSN(t)
+			const size = 12
+			var failed failures
+			s := must(store.Open(t.Context(), store.Options{DSN: dsn, ApplicationName: "test", MaxConns: size, Tracer: &failed}))(t)
+			t.Cleanup(s.Close)
+			submit(t, s, submission("A", "one"))
+			admin := must(connect(dsn))(t)
+			defer admin.Close(context.Background())
+			lock := must(admin.Begin(t.Context()))(t)
+			must(lock.Exec(t.Context(), "LOCK TABLE arc"))(t)
+			var all sync.WaitGroup
+			for range size {
+				all.Go(func() {
+					if _, err := s.ARC(context.Background(), idOf("A")); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			testenv.Await(t, "all connections are in use", func() bool { return s.PoolStats().AcquiredConns() == size })
+			must(lock.Exec(t.Context(), "ROLLBACK"))(t)
+			all.Wait()
+			// At once: the pool asks connections that have been idle for a second whether they live.
+			const sessions = `FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'test'`
+			must(admin.Exec(t.Context(), `SELECT pg_terminate_backend(pid) `+sessions))(t)
+			testenv.Await(t, "the connections are gone", func() (gone bool) {
+				err := admin.QueryRow(t.Context(), `SELECT count(*) = 0 `+sessions).Scan(&gone)
+				return err == nil && gone
+			})
+			if err := use(s); err != nil {
+				t.Error(err)
+			}
+			dead := 0
+			failed.Range(func(any, any) bool { dead++; return true })
+			if dead > 1 {
+				t.Errorf("%d dead connections were tried", dead)
+			}
+		})
+	}
 }
