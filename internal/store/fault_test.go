@@ -516,3 +516,50 @@ func TestCutConnectionsAreMetOnce(t *testing.T) {
 		})
 	}
 }
+
+// What PostgreSQL says is told apart by its SQLSTATE, which decides who can mend it
+// and whether to come again.
+func TestSQLStatesAreToldApart(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	sql(t, dsn, refuseByName)
+	for state, want := range map[string]fault.Code{
+		"57014": fault.StoreTimeout, "55P03": fault.StoreTimeout,
+		"53100": fault.StoreFull, "53300": fault.StoreUnavailable, "53200": fault.StoreUnavailable, "58030": fault.StoreUnavailable,
+		"42P01": fault.StoreSchema, "42703": fault.StoreSchema, "42883": fault.StoreSchema, "42P10": fault.StoreSchema,
+		"42501": fault.StoreAccess, "25006": fault.StoreUnavailable, "08006": fault.StoreUnavailable,
+		"40001": fault.StoreUnavailable, "40P01": fault.StoreUnavailable,
+		"0A000": fault.StoreUnavailable, "26000": fault.StoreUnavailable,
+		"22021": fault.StoreRejected, "23514": fault.StoreRejected, "P0001": fault.StoreInternal,
+	} {
+		sub := submission("A", "x")
+		sub.Name = state
+		_, err := s.Submit(t.Context(), sub)
+		if fault.CodeOf(err) != want {
+			t.Errorf("%s: got %v, want %s", state, err, want)
+		}
+	}
+}
+
+// Statements that the server has forgotten, as it does behind a pooler, are prepared
+// anew without anybody noticing.
+func TestForgottenStatementsArePreparedAgain(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := must(store.Open(t.Context(), store.Options{DSN: dsn, MaxConns: 1}))(t)
+	t.Cleanup(s.Close)
+	sql(t, dsn, `
+CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF NEW.name = 'forget' THEN EXECUTE 'DEALLOCATE ALL'; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER forget BEFORE INSERT ON arc FOR EACH ROW EXECUTE FUNCTION forget()`)
+	submit(t, s, submission("A", "one"))
+	forget := submission("A", "two")
+	forget.Name = "forget"
+	submit(t, s, forget)
+	if r := submit(t, s, submission("A", "three")); r.Version != 3 {
+		t.Errorf("got version %d, want 3", r.Version)
+	}
+}
