@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -561,5 +562,37 @@ CREATE TRIGGER forget BEFORE INSERT ON arc FOR EACH ROW EXECUTE FUNCTION forget(
 	submit(t, s, forget)
 	if r := submit(t, s, submission("A", "three")); r.Version != 3 {
 		t.Errorf("got version %d, want 3", r.Version)
+	}
+}
+
+// A session of the store ends itself where it would hold locks for nobody, and a statement
+// that takes too long; only the work on a whole harvest or RDI may take its time, and
+// that does not extend to what the connection does next.
+func TestSessionsHaveLimits(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := must(store.Open(t.Context(), store.Options{DSN: dsn, MaxConns: 1, StatementTimeout: 20 * time.Second}))(t)
+	t.Cleanup(s.Close)
+	sql(t, dsn, `
+CREATE TABLE limits (of text, statement text, lock text, idle text);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO limits SELECT TG_ARGV[0], current_setting('statement_timeout'), current_setting('lock_timeout'),
+        current_setting('idle_in_transaction_session_timeout');
+    RETURN NEW;
+END $$;
+CREATE TRIGGER submission AFTER INSERT ON arc FOR EACH STATEMENT EXECUTE FUNCTION note('submission');
+CREATE TRIGGER harvest AFTER UPDATE OF status ON harvest FOR EACH STATEMENT EXECUTE FUNCTION note('end of a harvest');
+CREATE TRIGGER pushes AFTER UPDATE OF push_wanted ON arc FOR EACH STATEMENT EXECUTE FUNCTION note('pushes');`)
+	end(t, s, begin(t, s), store.EndOptions{})
+	must(s.RequestPushes(t.Context(), "r", store.Actor{}))(t)
+	must(s.RequestPushesOfCause(t.Context(), fault.HookDeclined, store.Actor{}))(t)
+	submit(t, s, submission("A", "one"))
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	rows := must(conn.Query(t.Context(), "SELECT concat_ws(' ', of, statement, lock, idle) FROM limits"))(t)
+	got := must(pgx.CollectRows(rows, pgx.RowTo[string]))(t)
+	want := []string{"end of a harvest 30min 20s 40s", "pushes 30min 20s 40s", "pushes 30min 20s 40s", "submission 20s 20s 40s"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
