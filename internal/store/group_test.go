@@ -185,12 +185,14 @@ func TestRowsAreLockedInOrder(t *testing.T) {
 	}
 	for name, arrange := range map[string]func(*testing.T, *store.Store, store.Harvest) func() error{
 		"end of a harvest": func(t *testing.T, s *store.Store, h store.Harvest) func() error {
+			t.Helper()
 			return func() error {
 				_, err := s.EndHarvest(context.Background(), h.ID, store.Completed, store.EndOptions{MissingLimit: 1})
 				return err
 			}
 		},
 		"diff": func(t *testing.T, s *store.Store, h store.Harvest) func() error {
+			t.Helper()
 			return func() error {
 				pairs := make([]store.Pair, len(ids))
 				for i, id := range ids {
@@ -201,17 +203,21 @@ func TestRowsAreLockedInOrder(t *testing.T) {
 			}
 		},
 		"release": func(t *testing.T, s *store.Store, _ store.Harvest) func() error {
+			t.Helper()
 			claims := claimN(t, s, len(ids))
 			return func() error { return s.Release(context.Background(), claims) }
 		},
 		"renewal": func(t *testing.T, s *store.Store, _ store.Harvest) func() error {
+			t.Helper()
 			claims := claimN(t, s, len(ids))
 			return func() error { _, err := s.Renew(context.Background(), claims, 1e9); return err }
 		},
 		"pushes asked for": func(t *testing.T, s *store.Store, _ store.Harvest) func() error {
+			t.Helper()
 			return func() error { _, err := s.RequestPushes(context.Background(), "r", store.Actor{}); return err }
 		},
 		"pushes of a cause": func(t *testing.T, s *store.Store, _ store.Harvest) func() error {
+			t.Helper()
 			for _, c := range claimN(t, s, len(ids)) {
 				load(t, s, c)
 				if err := s.RecordFailure(t.Context(), c, store.Failure{Class: store.Refused, Code: fault.HookDeclined, Park: true}); err != nil {
