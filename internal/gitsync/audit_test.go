@@ -107,18 +107,32 @@ func TestAuditFindsWhatNobodyWouldPush(t *testing.T) {
 	testenv.Await(t, "the newest content is there", func() bool { return r.state(t, id).Git.State == "synced" && r.content(t, id) == "version 2" })
 }
 
-// An incident ends an audit with an error instead of reporting every ARC as broken; trouble with one repository does not.
+// An incident ends an audit with an error instead of reporting every ARC as broken; a
+// repository that cannot be read is told of with the reason, and left as it is: nobody
+// knows whether there is anything to repair.
 func TestAuditWithTrouble(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	id := r.submit(t, "a", "version 1")
-	r.run(t, r.fileRemote(t), nil)
+	stop := r.run(t, r.fileRemote(t), nil)
 	r.awaitState(t, id, "synced")
-	for code, fails := range map[string]bool{string(fault.RemoteUnreachable): true, string(fault.RemoteError): false} {
-		h := headless{r.fileRemote(t), code}
-		sum, err := gitsync.Audit(t.Context(), r.store, h, gitsync.AuditOptions{Repair: true}, func(gitsync.Difference) {})
-		if (err != nil) != fails || !fails && sum.Unreadable != 1 {
-			t.Errorf("%s: %+v, %v", code, sum, err)
+	stop()
+	for code, fails := range map[fault.Code]bool{fault.RemoteUnreachable: true, fault.RemoteError: false} {
+		var found []gitsync.Difference
+		h := headless{r.fileRemote(t), string(code)}
+		sum, err := gitsync.Audit(t.Context(), r.store, h, gitsync.AuditOptions{Repair: true}, func(d gitsync.Difference) { found = append(found, d) })
+		if fails {
+			if remote.FailureOf(err) == nil || remote.FailureOf(err).Fault.Code != code || sum != (gitsync.AuditSummary{}) || len(found) != 0 {
+				t.Errorf("%s: %+v, %v, %v", code, sum, found, err)
+			}
+			continue
+		}
+		if err != nil || sum != (gitsync.AuditSummary{Checked: 1, Unreadable: 1}) || len(found) != 1 {
+			t.Fatalf("%s: %+v, %v, %v", code, sum, found, err)
+		}
+		d := found[0]
+		if d.ID != id || d.Kind != gitsync.KindUnreadable || d.Repaired || d.Err == nil || remote.FailureOf(d.Err).Fault.Code != code {
+			t.Errorf("%s: found %+v", code, d)
 		}
 	}
 	if a := r.state(t, id); a.Git.State != store.Synced {
