@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/gitsync"
+	"github.com/fairagro/middleware-api/internal/store"
 	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
@@ -60,5 +62,35 @@ func TestAliveUntilAPushHangs(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// What waits, in the status line, is what will be pushed: not what is parked, however
+// much there is of it.
+func TestWhatIsParkedIsNotDue(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, name := range []string{"a", "b", "c"} {
+		if err := r.store.Park(t.Context(), r.submit(t, name, "version 1"), "odd", store.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.submit(t, "d", "version 1")
+	r.submit(t, "e", "version 1")
+	if err := r.store.PauseRemote(t.Context(), "git", fault.New(fault.RemoteDown, nil), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	s := gitsync.New(r.store, r.fileRemote(t), options())
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	const known = " due, git store paused (middleware-api causes)"
+	testenv.Await(t, "the status line", func() bool { return strings.HasSuffix(s.Status(), known) })
+	if got, want := s.Status(), "0 pushed, 0 failed, 0 in flight, 2"+known; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
