@@ -384,6 +384,40 @@ func TestAnAnswerOfTheRemoteEndsTheDoubt(t *testing.T) {
 	}
 }
 
+// Failures of the remote that make up an incident keep what it said: however short our
+// own delays are, it is left alone for that long.
+func TestADoubtedRemoteIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	w := &watched{Remote: r.fileRemote(t), before: func(context.Context, int) error {
+		return remote.Fail(fault.RemoteError, errors.New("502 Bad Gateway")).After(time.Hour)
+	}}
+	r.submit(t, "a", "version 1")
+	stop := r.run(t, w, func(o *gitsync.Options) { o.Suspect = 1 })
+	now := r.awaitPause(t)
+	stop()
+	if left := time.Until(now.NextProbe); now.Code != fault.RemoteDown || left < 55*time.Minute || w.count() != 1 {
+		t.Errorf("after %d pushes paused for %s: %+v; want it an hour after one", w.count(), left, now)
+	}
+}
+
+// However the delay is drawn, a remote that is down has at least half of the first one to
+// recover before it is probed.
+func TestAProbeIsNeverAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	w := &watched{Remote: r.fileRemote(t), before: func(context.Context, int) error {
+		return remote.Fail(fault.RemoteDown, errors.New("scripted"))
+	}}
+	r.submit(t, "a", "version 1")
+	r.run(t, w, func(o *gitsync.Options) {
+		o.Backoff, o.ProbeMax, o.Jitter = time.Hour, 2*time.Hour, func() float64 { return 0 }
+	})
+	if left := time.Until(r.awaitPause(t).NextProbe); left > 30*time.Minute || left < 25*time.Minute {
+		t.Errorf("the first probe is in %s, want half an hour", left)
+	}
+}
+
 // Pushes that meet the same incident count it once, and none of their ARCs is charged.
 func TestAnIncidentMetTwiceIsOne(t *testing.T) {
 	t.Parallel()

@@ -170,6 +170,17 @@ func (r *rig) awaitState(tb testing.TB, id store.ID, want string) store.ARC {
 	return a
 }
 
+// awaitPause waits until the remote is paused.
+func (r *rig) awaitPause(tb testing.TB) (now store.Remote) {
+	tb.Helper()
+	testenv.Await(tb, "the remote is paused", func() bool {
+		var err error
+		now, err = r.store.Remote(context.Background(), "git") //nolint:usetesting // as above
+		return err == nil && now.Paused
+	})
+	return now
+}
+
 func (r *rig) repo(id store.ID) string { return filepath.Join(r.root, group, id.String()+".git") }
 
 func (r *rig) git(tb testing.TB, id store.ID, args ...string) string {
