@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -677,6 +679,130 @@ func TestAPushWithoutLeaseIsStopped(t *testing.T) {
 	if a := r.state(t, id); a.Git.State != store.Parked || a.Git.Failure.Text != "looks odd" {
 		t.Errorf("got %+v, want it parked by hand", a.Git)
 	}
+}
+
+// counted is an Observer that counts.
+type counted struct{ pushed, paused atomic.Int32 }
+
+func (c *counted) Pushed(time.Duration, bool, string) { c.pushed.Add(1) }
+func (c *counted) Paused(string)                      { c.paused.Add(1) }
+
+// Whoever has lost an ARC says nothing of what became of its push, whatever that is:
+// neither does it count as failed, nor is the remote paused.
+func TestWhoLostTheLeaseRecordsNothing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer error
+		lease  time.Duration // long: only the record shows that it is lost
+	}{
+		"cut off":            {errors.New("scripted"), 300 * time.Millisecond},
+		"incident":           {remote.Fail(fault.RemoteDown, errors.New("scripted")), 300 * time.Millisecond},
+		"refused":            {remote.Fail(fault.HookDeclined, errors.New("scripted")), 300 * time.Millisecond},
+		"pushed":             {nil, 300 * time.Millisecond},
+		"pushed, not warned": {nil, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			entered, parked := make(chan struct{}), make(chan struct{})
+			to := answering(func(ctx context.Context, _ *remote.Push) (remote.Result, error) {
+				close(entered)
+				<-parked
+				if c.lease < time.Minute {
+					<-ctx.Done()
+				}
+				return remote.Result{}, c.answer
+			})
+			id := r.submit(t, "a", "version 1")
+			opt := options()
+			var seen counted
+			opt.Lease, opt.Observer, opt.Suspect = c.lease, &seen, 1
+			s := gitsync.New(r.store, to, opt)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() { ended <- s.Run(ctx) }()
+			<-entered
+			if err := r.store.Park(t.Context(), id, "looks odd", store.Actor{}); err != nil {
+				t.Fatal(err)
+			}
+			close(parked)
+			testenv.Await(t, "the push has ended", func() bool { return !strings.Contains(s.Status(), " 1 in flight") })
+			if got := s.Status(); !strings.HasPrefix(got, "0 pushed, 0 failed,") {
+				t.Errorf("status: %s", got)
+			}
+			if seen.pushed.Load() != 0 || seen.paused.Load() != 0 {
+				t.Errorf("counted %d pushes and %d pauses, want none", seen.pushed.Load(), seen.paused.Load())
+			}
+			if now, err := r.store.Remote(t.Context(), "git"); err != nil || now.Paused {
+				t.Errorf("the remote is %+v, %v", now, err)
+			}
+			if a := r.state(t, id); a.Git.State != store.Parked || a.Git.Failure.Text != "looks odd" {
+				t.Errorf("got %+v, want it parked by hand", a.Git)
+			}
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A push whose record takes the database too long has happened: it is recorded as soon as
+// the database has the time, and not done again.
+func TestARecordThatTakesTooLongIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.submit(t, "a", "version 1")
+	st, err := store.Open(t.Context(), store.Options{DSN: r.dsn, StatementTimeout: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(st.Close)
+	slow := &rig{dsn: r.dsn, store: st, root: r.root}
+	watch, lock := connect(t, r.dsn), connect(t, r.dsn)
+	pushed := make(chan struct{}, 9)
+	w := &watched{Remote: r.fileRemote(t), after: func(n int, _ remote.Result, err error) {
+		if n > 1 || err != nil {
+			return
+		}
+		if _, err := lock.Exec(context.Background(), "BEGIN; SELECT FROM arc FOR UPDATE"); err != nil {
+			t.Error(err)
+		}
+		pushed <- struct{}{}
+	}}
+	slow.run(t, w, func(o *gitsync.Options) { o.Lease = time.Hour }) // nothing else wants the row
+	<-pushed
+	var first time.Time
+	testenv.Await(t, "the second attempt to record waits", func() bool {
+		var since *time.Time
+		if err := watch.QueryRow(t.Context(), `SELECT max(query_start) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&since); err != nil {
+			t.Fatal(err)
+		}
+		if since != nil && first.IsZero() {
+			first = *since
+		}
+		return since != nil && since.After(first)
+	})
+	if _, err := lock.Exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	r.awaitState(t, id, "synced")
+	if n := r.eventCount(t, id, store.EventPushFailed); n != 0 || w.count() != 1 {
+		t.Errorf("%d failures and %d pushes, want none and one", n, w.count())
+	}
+}
+
+// connect gives a connection of the test's own.
+func connect(tb testing.TB, dsn string) *pgx.Conn {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), dsn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
 }
 
 // If its successor had nothing to push, the sleeper meets the head that it knows and
