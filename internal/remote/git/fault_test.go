@@ -237,6 +237,28 @@ func TestConnectionCut(t *testing.T) {
 	})
 }
 
+// A push that came through although its answer did not come in time is a push: there is
+// still a moment to ask what became of it, and it is not made again.
+func TestATimeOutAfterThePushIsSettled(t *testing.T) {
+	t.Parallel()
+	b := overHTTP(t, func(o *git.Options) { o.CommandTimeout = 3 * time.Second })
+	first := b.push(t, version(1))
+	var posts atomic.Int32
+	b.server.Script(func(r *http.Request) *gitlabtest.Fault {
+		if r.Method != http.MethodPost {
+			return nil
+		}
+		posts.Add(1)
+		return &gitlabtest.Fault{HangSent: true}
+	})
+	p := version(2)
+	p.Recorded = first.State
+	res := b.push(t, p)
+	if n := b.git(t, "rev-list", "--count", "main"); n != "2" || !res.Changed || posts.Load() != 1 {
+		t.Errorf("%s commits after %d pushes, result %+v; want two after one", n, posts.Load(), res)
+	}
+}
+
 // A full disk under local repositories is an incident, and the push comes through once there is room.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()

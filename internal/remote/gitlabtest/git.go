@@ -39,6 +39,8 @@ type Fault struct {
 	Refuse  bool        // close the connection at once
 	CutBody int         // close the connection after so many bytes of the answer; 0: never
 	CutSent bool        // serve the request, then close the connection instead of answering
+	// HangSent serves the request, then never answers.
+	HangSent bool
 }
 
 // Script decides about the fault of a request; nil lets it pass.
@@ -175,21 +177,22 @@ func (s *Server) strike(w http.ResponseWriter, r *http.Request, f *Fault) bool {
 	switch {
 	case f.Hang:
 		_, _ = io.Copy(io.Discard, r.Body)
-		select {
-		case <-r.Context().Done():
-		case <-s.stop:
-		}
+		s.hang(r)
 		return true
 	case f.Refuse:
 		hangUp(w)
 		return true
-	case f.CutSent:
+	case f.CutSent, f.HangSent:
 		if s.api != nil && strings.HasPrefix(r.URL.Path, "/api/v4/") {
 			s.api.ServeHTTP(&discard{h: http.Header{}}, r)
 		} else {
 			s.git(&discard{h: http.Header{}}, r)
 		}
-		hangUp(w)
+		if f.HangSent {
+			s.hang(r)
+		} else {
+			hangUp(w)
+		}
 		return true
 	case f.Status != 0:
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -201,6 +204,14 @@ func (s *Server) strike(w http.ResponseWriter, r *http.Request, f *Fault) bool {
 		return true
 	}
 	return f.CutBody == 0
+}
+
+// hang waits until the client gives up, or the test ends.
+func (s *Server) hang(r *http.Request) {
+	select {
+	case <-r.Context().Done():
+	case <-s.stop:
+	}
 }
 
 func (s *Server) git(w http.ResponseWriter, r *http.Request) {
