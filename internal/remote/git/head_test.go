@@ -36,6 +36,23 @@ func TestForeignOverwriteOnTop(t *testing.T) {
 	})
 }
 
+// What somebody else has put there by himself is no push of ours whose record was lost,
+// even if it is the very version.
+func TestTheSameOfSomebodyElseIsNotRecovered(t *testing.T) {
+	t.Parallel()
+	both(t, nil, func(t *testing.T, b *bench) {
+		t.Helper()
+		first := b.push(t, version(1))
+		theirs := gitlabtest.Commit(t, b.repo, map[string]string{"isa.investigation.xlsx": "version 2"})
+		p := version(2)
+		p.Recorded = first.State
+		res := b.push(t, p)
+		if res.Changed || res.Recovered || res.Foreign != theirs || res.Commit != theirs {
+			t.Errorf("result %+v, want their commit %s unchanged", res, theirs)
+		}
+	})
+}
+
 // With keep the files that others added stay, through later pushes too, while the ARC's own files are the ARC's.
 func TestForeignKeep(t *testing.T) {
 	t.Parallel()

@@ -200,6 +200,23 @@ func TestUpdateIsTwoRequests(t *testing.T) {
 	})
 }
 
+// What somebody else has put there by himself is no push of ours whose record was lost,
+// even if it is the very version.
+func TestTheSameOfSomebodyElseIsNotRecovered(t *testing.T) {
+	t.Parallel()
+	both(t, nil, func(t *testing.T, h *hub) {
+		t.Helper()
+		first := h.push(t, version(1))
+		theirs := gitlabtest.Commit(t, h.Dir(full), map[string]string{"isa.investigation.xlsx": "PK\xff2"})
+		p := version(2)
+		p.Recorded = first.State
+		res := h.push(t, p)
+		if res.Changed || res.Recovered || res.Foreign != theirs || res.Commit != theirs {
+			t.Errorf("result %+v, want their commit %s unchanged", res, theirs)
+		}
+	})
+}
+
 // Title, description and topic follow the ARC; what is as it should be is not written again.
 func TestMetadataStaysFresh(t *testing.T) {
 	t.Parallel()
