@@ -242,6 +242,26 @@ func TestLimitsInEveryForm(t *testing.T) {
 	}
 }
 
+// A group in which no project may be created is left alone for as long as GitLab asks
+// for, by everybody.
+func TestAForbiddenGroupIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	both(t, nil, func(t *testing.T, h *hub) {
+		t.Helper()
+		h.Script(func(r *http.Request) *gitlabtest.Fault {
+			if r.Method != http.MethodPost || r.URL.Path != "/api/v4/projects" {
+				return nil
+			}
+			header := http.Header{"Content-Type": {"application/json"}, "Retry-After": {"120"}}
+			return &gitlabtest.Fault{Status: http.StatusForbidden, Body: `{"message":"403 Forbidden"}`, Header: header}
+		})
+		f := h.refused(t, version(1), fault.GroupForbidden)
+		if f.Class != fault.Incident || f.Fault.RetryAfter != 2*time.Minute {
+			t.Errorf("%s, again in %s, want an incident of two minutes", f.Class, f.Fault.RetryAfter)
+		}
+	})
+}
+
 // GitLab has many ways to say that a name or path is taken; each leads to the second title, the existing project, or a remedy.
 func TestTakenInEveryForm(t *testing.T) {
 	t.Parallel()
