@@ -601,6 +601,38 @@ func TestAdoptUnusualEntries(t *testing.T) {
 	})
 }
 
+// A link at the place of a file of the ARC gives way to the file, also one whose target
+// reads like the content: to git the two are the same object.
+func TestALinkInTheWayBecomesAFile(t *testing.T) {
+	t.Parallel()
+	both(t, nil, func(t *testing.T, h *hub) {
+		t.Helper()
+		first := h.push(t, version(1))
+		work := t.TempDir()
+		gitlabtest.MustGit(t, "", "clone", "--quiet", h.Dir(full), work)
+		for name, target := range map[string]string{"LICENSE": "free", "isa.investigation.xlsx": "elsewhere"} {
+			if err := os.Remove(filepath.Join(work, name)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(target, filepath.Join(work, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		gitlabtest.MustGit(t, work, "commit", "--quiet", "--all", "-m", "Link")
+		gitlabtest.MustGit(t, work, "push", "--quiet", "origin", "HEAD:main")
+		p := version(1)
+		p.Recorded = first.State
+		h.push(t, p)
+		want := "100644 LICENSE\n100644 assays/.gitkeep\n100644 isa.investigation.xlsx"
+		if got := h.git(t, "ls-tree", "-r", "--format=%(objectmode) %(path)", "main"); got != want {
+			t.Errorf("files:\n%s\nwant:\n%s", got, want)
+		}
+		if got := h.git(t, "show", "main:isa.investigation.xlsx") + h.git(t, "show", "main:LICENSE"); got != "PK\xff1free" {
+			t.Errorf("contents %q", got)
+		}
+	})
+}
+
 // unusual puts a commit with every kind of entry on a repository, some in the way
 // of the ARC's own files.
 func unusual(tb testing.TB, repo string) string {

@@ -1,6 +1,7 @@
 package gitlabtest
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -426,10 +426,13 @@ func (g *GitLab) commit(w http.ResponseWriter, r *http.Request, p *Project) {
 	if parent != "" {
 		fmt.Fprintf(&stream, "from %s\n", parent)
 	}
-	there := []string{}
+	there := map[string]string{} // modes by path
 	if parent != "" {
-		out, _ := Git(dir, "ls-tree", "-r", "--name-only", parent)
-		there = strings.Split(out, "\n")
+		out, _ := Git(dir, "ls-tree", "-r", "--format=%(objectmode) %(path)", parent)
+		for line := range strings.Lines(out) {
+			mode, path, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+			there[path] = mode
+		}
 	}
 	for _, a := range in.Actions {
 		content := []byte(a.Content)
@@ -439,7 +442,7 @@ func (g *GitLab) commit(w http.ResponseWriter, r *http.Request, p *Project) {
 				return
 			}
 		}
-		exists := slices.Contains(there, a.FilePath)
+		mode, exists := there[a.FilePath]
 		switch {
 		case a.Action == "create" && exists:
 			refuse("A file with this name already exists")
@@ -449,9 +452,10 @@ func (g *GitLab) commit(w http.ResponseWriter, r *http.Request, p *Project) {
 			return
 		case a.Action == "delete":
 			fmt.Fprintf(&stream, "D %s\n", a.FilePath)
-			there = slices.DeleteFunc(there, func(s string) bool { return s == a.FilePath })
+			delete(there, a.FilePath)
 		default:
-			fmt.Fprintf(&stream, "M 100644 inline %s\ndata %d\n%s\n", a.FilePath, len(content), content)
+			// What is updated stays what it is: a link gets another target.
+			fmt.Fprintf(&stream, "M %s inline %s\ndata %d\n%s\n", cmp.Or(mode, "100644"), a.FilePath, len(content), content)
 		}
 	}
 	cmd := exec.CommandContext(r.Context(), "git", "-C", dir, "fast-import", "--quiet", "--date-format=now") //nolint:gosec // a test's own folder
