@@ -385,6 +385,37 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// What the service has acknowledged is remembered although the rest of the same upload
+// has failed: the resumed run does not send it again, to a service that cannot tell.
+func TestWhatWasAcknowledgedIsRememberedAtOnce(t *testing.T) {
+	t.Parallel()
+	const all, acknowledged = 5, 2
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: all, Studies: 1}, nil)
+	api := apitest.New(t)
+	var sent atomic.Int64
+	var cut atomic.Bool
+	cut.Store(true)
+	api.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/arcs") && sent.Add(1) > acknowledged && cut.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
+	o := options(connection, api.URL)
+	o.StateDir, o.Tasks, o.BatchSize, o.Upload.MaxConcurrency = t.TempDir(), 1, all, 1
+	// The first attempt finds out that there is no bulk.
+	sent.Store(-1)
+	report, err := sqltoarc.Run(t.Context(), o)
+	if n := len(api.Harvests()["harvest-1"].ARCs); fault.CodeOf(err) != upload.CodeUnreachable || report.Counts.Uploaded != acknowledged || n != acknowledged {
+		t.Fatalf("cut run: %v, %d arrived, %+v; want %d", err, n, report.Counts, acknowledged)
+	}
+	cut.Store(false)
+	o.Resume = true
+	if c := run(t, o).Counts; c.Unchanged != acknowledged || c.Uploaded != all-acknowledged {
+		t.Errorf("resumed run: %+v, want %d unchanged and the rest uploaded", c, acknowledged)
+	}
+}
+
 // Rows that the database counts to a dataset, but whose reference is spelled
 // otherwise, are told of.
 func TestRowsOfNoDataset(t *testing.T) {
