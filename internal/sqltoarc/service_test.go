@@ -97,9 +97,7 @@ func TestSecondRunSendsWhatHasChanged(t *testing.T) {
 // Large ARCs are sent a few at a time.
 func TestLargeARCsAreSentAFewAtATime(t *testing.T) {
 	t.Parallel()
-	connection := postgres(t)
-	exec(t, connection, `CREATE VIEW vinvestigation AS SELECT 'I' || n AS identifier, 'T' AS title,
-		(SELECT string_agg(md5(n || '/' || k), '') FROM generate_series(1, 12500) k) AS description_text FROM generate_series(1, 25) n`)
+	connection := wide(t, 25)
 	api := newService(t)
 	var bulk atomic.Int64
 	api.fault = func(_ http.ResponseWriter, r *http.Request) bool {
@@ -115,6 +113,68 @@ func TestLargeARCsAreSentAFewAtATime(t *testing.T) {
 	}
 	if n := bulk.Load(); n < 2 || n > 5 { // 10 MB, 4 MiB at a time
 		t.Errorf("%d requests", n)
+	}
+}
+
+// wide gives a database with datasets of which each becomes an ARC of 400 KB.
+func wide(tb testing.TB, datasets int) string {
+	tb.Helper()
+	connection := postgres(tb)
+	exec(tb, connection, fmt.Sprintf(`CREATE VIEW vinvestigation AS SELECT 'I' || n AS identifier, 'T' AS title,
+		(SELECT string_agg(md5(n || '/' || k), '') FROM generate_series(1, 12500) k) AS description_text FROM generate_series(1, %d) n`, datasets))
+	return connection
+}
+
+// A lane builds no more than it may send at a time before it sends that, however many
+// datasets it has read.
+func TestALaneHoldsAFewLargeARCs(t *testing.T) {
+	t.Parallel()
+	api := newService(t)
+	api.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/arcs") {
+			w.WriteHeader(http.StatusForbidden)
+			return true
+		}
+		return false
+	}
+	o := options(wide(t, 25), api.url)
+	o.StateDir, o.BatchSize, o.Tasks = t.TempDir(), 25, 1
+	report, err := sqltoarc.Run(t.Context(), o)
+	if err == nil {
+		t.Fatal("a service that denies access got everything")
+	}
+	if n := report.Counts.Built; n < 5 || n > 15 { // of 10 MB, 4 MiB
+		t.Errorf("%d of 25 ARCs were built before the first was sent", n)
+	}
+}
+
+// ARCs that are built again because the service lacks them are sent a few at a time as well.
+func TestLargeARCsAreBuiltAgainAFewAtATime(t *testing.T) {
+	t.Parallel()
+	connection := wide(t, 25)
+	api := newService(t)
+	var lost atomic.Bool
+	var bulk atomic.Int64
+	api.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/arcs"):
+			bulk.Add(1)
+		case lost.Load() && strings.HasSuffix(r.URL.Path, "/diff"):
+			w.WriteHeader(http.StatusNotFound) // as a service that cannot say
+			return true
+		}
+		return false
+	}
+	o := options(connection, api.url)
+	o.StateDir, o.BatchSize, o.Tasks = t.TempDir(), 25, 1
+	run(t, o)
+	bulk.Store(0)
+	lost.Store(true)
+	if c := run(t, o).Counts; c.Built != 25 || c.Uploaded != 25 {
+		t.Errorf("%+v, want all built again and sent", c)
+	}
+	if n := bulk.Load(); n < 2 || n > 5 {
+		t.Errorf("%d requests for 10 MB, 4 MiB at a time", n)
 	}
 }
 
