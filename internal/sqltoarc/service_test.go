@@ -178,6 +178,28 @@ func TestLargeARCsAreBuiltAgainAFewAtATime(t *testing.T) {
 	}
 }
 
+// A dataset that repeats the identifier of another is told to do that in every run, also
+// in the one that has just brought the other: it is not taken for that one, changed since.
+func TestADuplicateIsNotRecalled(t *testing.T) {
+	t.Parallel()
+	connection := postgres(t)
+	exec(t, connection, `CREATE VIEW vinvestigation AS SELECT 'I' AS identifier, 'T' AS title FROM generate_series(1, 2)`)
+	o := options(connection, newService(t).url)
+	o.StateDir, o.Tasks, o.BatchSize = t.TempDir(), 1, 1
+	for n, want := range []sqltoarc.Counts{{Uploaded: 1}, {Unchanged: 1}, {Unchanged: 1}} {
+		found := findings(&o)
+		c := run(t, o).Counts
+		if c.Uploaded != want.Uploaded || c.Unchanged != want.Unchanged || c.Failed != 1 {
+			t.Errorf("run %d: %+v", n+1, c)
+		}
+		if !slices.ContainsFunc(*found, func(f source.Finding) bool {
+			return f.Severity == source.Error && strings.HasPrefix(f.Text, "another investigation has the same identifier")
+		}) {
+			t.Errorf("run %d: found %v", n+1, *found)
+		}
+	}
+}
+
 // Blanks around an identifier are no part of it for the service; the second run finds
 // the ARC all the same.
 func TestBlanksAroundIdentifiers(t *testing.T) {
