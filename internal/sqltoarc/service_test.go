@@ -485,3 +485,39 @@ func TestWarningsOfUnchangedDatasetsAreNotForgotten(t *testing.T) {
 		t.Errorf("once mended: %+v, %q", third.Counts, notes)
 	}
 }
+
+// An ARC that is built again, because the service lacks it although nothing has changed
+// here, tells its warnings again, and they are remembered as they are.
+func TestAnARCBuiltAgainTellsItsWarnings(t *testing.T) {
+	t.Parallel()
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 6, Studies: 1, Assays: 1, Cells: 4}, func(n int, d *source.Dataset) {
+		if n == 2 {
+			d.Publications = append(d.Publications, slices.Clone(d.Publications[0]))
+			d.Publications[1][source.PublicationTargetType].Text = "nothing"
+		}
+	})
+	o := options(connection, newService(t).url)
+	o.StateDir = t.TempDir()
+	first := run(t, o)
+	if first.Counts.Warnings == 0 {
+		t.Fatalf("first run: %+v", first.Counts)
+	}
+	other := o // another machine brings a change, which is taken back
+	other.StateDir = t.TempDir()
+	exec(t, connection, "UPDATE t_vinvestigation SET title = title || ' once' WHERE identifier = 'DS-0000002'")
+	run(t, other)
+	exec(t, connection, "UPDATE t_vinvestigation SET title = replace(title, ' once', '') WHERE identifier = 'DS-0000002'")
+	var notes []string
+	o.Report = func(e sqltoarc.Event) {
+		if e.Kind == sqltoarc.EventNote {
+			notes = append(notes, e.Text)
+		}
+	}
+	if c := run(t, o).Counts; c.Built != 1 || c.Warnings != first.Counts.Warnings || len(notes) > 0 {
+		t.Errorf("built again: %+v, %q; want %d warnings", c, notes, first.Counts.Warnings)
+	}
+	want := "1 dataset that has not changed had " + source.Counted(first.Counts.Warnings, "warning", "warnings") + " when last built"
+	if c := run(t, o).Counts; c.Built != 0 || len(notes) != 1 || !strings.HasPrefix(notes[0], want) {
+		t.Errorf("afterwards: %+v, %q; want %q", c, notes, want)
+	}
+}
