@@ -68,7 +68,7 @@ type piece struct {
 	record   state.Record    // what is to be remembered; its hash is that of the ARC, when known
 	hashed   bool
 	recalled bool   // the record is that of an earlier run
-	hushed   bool   // the ARC was not built in this run, so nothing was said about it
+	hushed   bool   // an earlier run has built the ARC; what it found is not told again if that one will do
 	document []byte // the crate, when built
 }
 
@@ -367,7 +367,7 @@ func (r *runner) free() { <-r.cores }
 // build makes the crate of a dataset and lets go of its rows.
 func (r *runner) build(p *piece) bool {
 	result := r.mapper.Map(p.dataset)
-	p.dataset, p.hushed, p.record.Warnings = nil, false, 0
+	p.dataset, p.record.Warnings = nil, 0
 	for _, f := range result.Findings {
 		r.tell(p, f)
 	}
