@@ -199,7 +199,8 @@ func (g *gathering) await() error {
 }
 
 // leftOver waits for others, and tells whether they leave connections behind:
-// after a while there are some, and after another not fewer.
+// after a while there are some, and after another not fewer. Backlog counts those
+// that wait to be taken.
 func leftOver(ctx context.Context, backlog func() int) bool {
 	if !pause(ctx, gatherPatience) {
 		return false

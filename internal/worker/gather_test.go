@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -166,6 +167,67 @@ func TestNoConnectionIsLeftBehind(t *testing.T) {
 			g.call(t, 10)
 			return g.taken[0].Load() > 0 && g.taken[1].Load() > 0
 		})
+	}
+}
+
+// Connections count as left over when some wait after a while and, after another, no
+// fewer: then nobody takes any. Where others are at it, or nobody calls, this worker
+// leaves them alone, and so it does when it ends.
+func TestWhatIsLeftOver(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		waiting []int         // at each look
+		ends    time.Duration // of the worker; 0 is later
+		want    bool
+		takes   time.Duration
+	}{
+		"as many":             {[]int{1, 1}, 0, true, 2 * gatherPatience},
+		"more":                {[]int{1, 7}, 0, true, 2 * gatherPatience},
+		"fewer":               {[]int{3, 2}, 0, false, 2 * gatherPatience},
+		"all taken":           {[]int{1, 0}, 0, false, 2 * gatherPatience},
+		"none":                {[]int{0}, 0, false, gatherPatience},
+		"ended before":        {nil, gatherPatience / 2, false, gatherPatience / 2},
+		"ended between looks": {[]int{1}, gatherPatience * 3 / 2, false, gatherPatience * 3 / 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(tt.ends, time.Hour))
+				defer cancel()
+				began, looks := time.Now(), 0
+				got := leftOver(ctx, func() int {
+					if looks++; looks > len(tt.waiting) {
+						return 0
+					}
+					return tt.waiting[looks-1]
+				})
+				if took := time.Since(began); got != tt.want || looks != len(tt.waiting) || took != tt.takes {
+					t.Errorf("left over: %t with %d looks after %s, want %t with %d after %s", got, looks, took, tt.want, len(tt.waiting), tt.takes)
+				}
+			})
+		})
+	}
+}
+
+// How many connections wait is counted, where the socket tells: else a queue from which
+// others take, and to which callers add, would look like one that nobody takes from.
+func TestWhatWaitsIsCounted(t *testing.T) {
+	t.Parallel()
+	for network, want := range map[string]int{"tcp": 3, "unix": 1} {
+		g := newGatherers(t, 1, network)
+		waiting := g.listeners[0]["http"][0].(*gathering)
+		if n := waiting.backlog(); n != 0 {
+			t.Errorf("%s: %d wait before anybody has called", network, n)
+		}
+		for range 3 {
+			var d net.Dialer
+			conn, err := d.DialContext(t.Context(), network, g.address.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+		}
+		testenv.Await(t, fmt.Sprintf("%d to wait over %s", want, network), func() bool { return waiting.backlog() == want })
 	}
 }
 
@@ -336,39 +398,4 @@ func answeredBy(t *testing.T, address string) string {
 		t.Fatal(err)
 	}
 	return string(pid)
-}
-
-// Connections are left over if there are some after a while and not fewer after another: not if others take them, be it
-// slowly, nor for a worker that is told to stop.
-func TestLeftOver(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		seen []int // how many are waiting, whenever somebody looks
-		stop bool
-		want bool
-		took time.Duration
-	}{
-		"taken at once":    {seen: []int{0}, took: gatherPatience},
-		"getting fewer":    {seen: []int{3, 2}, took: 2 * gatherPatience},
-		"taken in the end": {seen: []int{1, 0}, took: 2 * gatherPatience},
-		"as many":          {seen: []int{3, 3}, want: true, took: 2 * gatherPatience},
-		"more":             {seen: []int{3, 4}, want: true, took: 2 * gatherPatience},
-		"stopping":         {stop: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				if tt.stop {
-					cancel()
-				}
-				begun, looks := time.Now(), 0
-				got := leftOver(ctx, func() int { looks++; return tt.seen[looks-1] })
-				if took := time.Since(begun); got != tt.want || looks != len(tt.seen) || took != tt.took {
-					t.Errorf("%v after %v and %d looks, want %v after %v and %d", got, took, looks, tt.want, tt.took, len(tt.seen))
-				}
-			})
-		})
-	}
 }
