@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -55,7 +56,7 @@ func (d *Database) looks(ctx context.Context) ([]Finding, error) {
 	if some, err := d.unmarked(ctx, d.session); err != nil || !some {
 		return nil, err
 	}
-	why, err := d.versionsObjection(ctx, d.session)
+	why, remedy, err := d.versionsObjection(ctx, d.session)
 	switch {
 	case err != nil && (classify(err) == unreachable || ctx.Err() != nil):
 		return nil, err
@@ -66,7 +67,7 @@ func (d *Database) looks(ctx context.Context) ([]Finding, error) {
 	}
 	return []Finding{{Severity: Note, View: d.views[0].Name, Column: d.views[0].Columns[InvestigationMarker].Name,
 		Text:   "whether a dataset has changed is seen by reading all of its rows (" + why + ")",
-		Remedy: "if runs take too long, mend this, or add the column"}}, nil
+		Remedy: "if runs take too long, " + cmp.Or(remedy, "mend this") + ", or add the column"}}, nil
 }
 
 func (d *Database) inspectView(ctx context.Context, r *relation) (Count, []Finding, error) {

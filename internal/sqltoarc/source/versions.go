@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"strconv"
+	"strings"
 )
 
 // PostgreSQL keeps with every row where it lies and which transaction wrote it (ctid and xmin). Whoever changes,
@@ -37,7 +38,7 @@ WITH RECURSIVE used (oid, child) AS (
 	) more (oid, child)
 )
 SELECT c.oid, c.oid::regclass, c.relkind, bool_and(used.child), has_table_privilege(c.oid, 'SELECT'), c.relrowsecurity,
-	c.relkind IN ('v', 'p') OR c.relkind IN ('r', 'm') AND a.amname = 'heap'
+	c.relkind IN ('v', 'p') OR c.relkind IN ('r', 'm') AND a.amname = 'heap', quote_ident(current_user)
 FROM used JOIN pg_class c ON c.oid = used.oid LEFT JOIN pg_am a ON a.oid = c.relam
 GROUP BY c.oid, c.relname, c.relkind, c.relrowsecurity, a.amname ORDER BY c.oid`
 
@@ -116,13 +117,13 @@ func (d *Database) versions(ctx context.Context, s session) (sum [32]byte, why s
 	return sum, why, err
 }
 
-// versionsObjection tells why there is no sum of versions, "" if there is one.
-func (d *Database) versionsObjection(ctx context.Context, s session) (why string, err error) {
+// versionsObjection tells why there is no sum of versions, "" if there is one, and what helps, if that is known.
+func (d *Database) versionsObjection(ctx context.Context, s session) (why, remedy string, err error) {
 	v := rowVersions{session: s, database: d}
 	if why, err = v.object(ctx); why != "" || err != nil {
-		return why, err
+		return why, v.grant, err
 	}
-	return "", v.surroundings(ctx, io.Discard)
+	return "", "", v.surroundings(ctx, io.Discard)
 }
 
 // rowVersions is the work on one sum.
@@ -131,6 +132,7 @@ type rowVersions struct {
 	database *Database
 	oids     []string // of all relations that the views are made of
 	tables   []string // those of them that have rows, ready for FROM
+	grant    string   // the right that is missing, if one is
 }
 
 // keepingSnapshot lets the transaction go on if a statement fails, as where a right is missing.
@@ -159,6 +161,8 @@ func (v *rowVersions) object(ctx context.Context) (why string, err error) {
 	if n, _ := strconv.Atoi(version); n < oldestVersions {
 		return "PostgreSQL is older than version 14", nil
 	}
+	var closed []string
+	user := ""
 	err = v.session.query(ctx, usedRelations, v.database.names(), func(row [][]byte) error {
 		v.oids = append(v.oids, string(row[0]))
 		name, kind, child := string(row[1]), string(row[2]), string(row[3]) == "t"
@@ -170,7 +174,7 @@ func (v *rowVersions) object(ctx context.Context) (why string, err error) {
 		case guarded:
 			why = name + " shows different rows to different users"
 		case kind != "v" && !child && !readable:
-			why = "the user may not read the table " + name + " that a view is made of"
+			closed, user = append(closed, name), string(row[7])
 		case kind != "v" && !child:
 			v.tables = append(v.tables, name)
 		}
@@ -178,6 +182,11 @@ func (v *rowVersions) object(ctx context.Context) (why string, err error) {
 	})
 	if err != nil || why != "" {
 		return why, err
+	}
+	if len(closed) > 0 {
+		tables := strings.Join(closed, ", ")
+		v.grant = "GRANT SELECT ON " + tables + " TO " + user
+		return "the user may not read what the views are made of: " + tables, nil
 	}
 	if why, err = v.text(ctx, objections, v.oids); err != nil || why != "" {
 		return why, err
