@@ -81,7 +81,7 @@ const fleetPatience = 10 * patience
 // company is two workers, a synchroniser and the process for operators, as the
 // units of the package start them.
 type company struct {
-	addresses []string
+	workers   *http.Transport // to each by its name
 	metrics   *http.Client
 	processes map[string]*exec.Cmd
 }
@@ -111,11 +111,16 @@ func startCompany(tb testing.TB) *company {
 		})
 		c.processes[name] = cmd
 	}
+	// Nobody else can have taken such an address in the meantime.
+	socket := func(name string) string { return filepath.Join(dir, name+".http") }
 	for _, name := range []string{"1", "2"} {
-		address := freeAddress(tb)
-		c.addresses = append(c.addresses, address)
-		start(name, "serve", fmt.Sprintf("listen: [%q]\n", address))
+		start(name, "serve", fmt.Sprintf("listen: [%q]\n", "unix:"+socket(name)))
 	}
+	c.workers = &http.Transport{DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+		name, _, _ := strings.Cut(address, ":")
+		return new(net.Dialer).DialContext(ctx, "unix", socket(name))
+	}}
+	tb.Cleanup(c.workers.CloseIdleConnections)
 	start("sync", "sync", "")
 	start("admin", "admin", "")
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -154,7 +159,7 @@ func (c *company) await(tb testing.TB, what string, condition func(readings) boo
 // send uploads an ARC.
 func (c *company) send(ctx context.Context, client *http.Client, n int) error {
 	body := `{"rdi": "edal", "arc": ` + strings.ReplaceAll(goodCrate, `"identifier": "x"`, fmt.Sprintf(`"identifier": "A%d"`, n)) + `}`
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addresses[n%len(c.addresses)]+"/v3/arcs", strings.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://%d/v3/arcs", 1+n%2), strings.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -178,9 +183,8 @@ func TestScrapesDuringALoad(t *testing.T) {
 	const uploads, clients = 240, 6
 	c := startCompany(t)
 	ctx := t.Context()
-	transport := &http.Transport{MaxIdleConnsPerHost: clients}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: fleetPatience}
+	c.workers.MaxIdleConnsPerHost = clients
+	client := &http.Client{Transport: c.workers, Timeout: fleetPatience}
 
 	var next atomic.Int64
 	var load sync.WaitGroup
