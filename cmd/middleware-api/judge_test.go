@@ -88,7 +88,7 @@ func TestJudgeATokenThatEnds(t *testing.T) {
 func TestJudgeGitLabDown(t *testing.T) {
 	t.Parallel()
 	s, hub := withGitLab(t)
-	s.replace(t, hub.URL, "http://"+freeAddress(t))
+	s.replace(t, hub.URL, "http://"+testenv.FreeAddress(t))
 	s.submitCrate(t, "A1")
 	s.synchronise(t)
 	want(t, s.run(t, "status"), 2, "The git server cannot be reached.", "pushing resumes by itself",
@@ -162,7 +162,7 @@ func TestJudgeACertificateThatEnds(t *testing.T) {
 func TestStandingAlone(t *testing.T) {
 	t.Parallel()
 	s, _ := withGitLab(t)
-	dir, address := t.TempDir(), freeAddress(t)
+	dir, address := t.TempDir(), testenv.FreeAddress(t)
 	authority := certify(t, &x509.Certificate{Subject: pkix.Name{CommonName: "clients"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil)
 	server := certify(t, &x509.Certificate{Subject: pkix.Name{CommonName: "arcs.example.org"}, DNSNames: []string{"arcs.example.org"}}, &authority)
 	client := clientOf(t, &authority, "edal")

@@ -87,7 +87,7 @@ func TestProcessesWaitForTheirDatabase(t *testing.T) {
 	for _, command := range []string{"serve", "sync"} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
-			path := lifeConfig(t, pgtest.Empty(t), freeAddress(t))
+			path := lifeConfig(t, pgtest.Empty(t), testenv.FreeAddress(t))
 			p := startProgram(t, command, "--config", path)
 			testenv.Await(t, "word of the database", func() bool {
 				return p.log.Count("database does not answer") > 0 || p.notes.Count("READY=1") > 0
@@ -170,7 +170,7 @@ func TestTheSynchroniserKeepsTheHouse(t *testing.T) {
 			}
 			ctx, stop := context.WithCancel(t.Context())
 			ended := make(chan int, 1)
-			args := append(strings.Fields(command), "--config", lifeConfig(t, dsn, freeAddress(t)))
+			args := append(strings.Fields(command), "--config", lifeConfig(t, dsn, testenv.FreeAddress(t)))
 			go func() { ended <- run(ctx, args, streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard}) }()
 			testenv.Await(t, "the end of the harvest and of the task", func() bool {
 				var left int
@@ -249,7 +249,7 @@ func slowUpload(tb testing.TB, url, identifier string) (finish func() error) {
 // drains, and not longer.
 func TestTheSynchroniserOutlastsTheDrain(t *testing.T) {
 	t.Parallel()
-	dsn, address := pgtest.DSN(t), freeAddress(t)
+	dsn, address := pgtest.DSN(t), testenv.FreeAddress(t)
 	st, err := store.Open(t.Context(), store.Options{DSN: dsn})
 	if err != nil {
 		t.Fatal(err)

@@ -115,17 +115,6 @@ func eventually(tb testing.TB, otherwise string, condition func() bool) {
 	}
 }
 
-// freeAddress gives an address of this machine that nobody listens on.
-func freeAddress(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // upload sends an ARC over TLS, as a client with a certificate or without; 0 says
 // that there was no answer.
 func upload(tb testing.TB, address string, authority, certificate *pair, rdi string, header http.Header) (int, string) {
@@ -178,7 +167,7 @@ func TestExampleForNginx(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	socket, address := filepath.Join(dir, "api.sock"), freeAddress(t)
+	socket, address := filepath.Join(dir, "api.sock"), testenv.FreeAddress(t)
 	config := write(t, "config.yaml", fmt.Sprintf("known_rdis: [edal, bonares]\nlisten: [%q]\ndatabase:\n  url: %q\ngit_repo:\n  url: %q\n  group: arcs\n",
 		"unix:"+socket, pgtest.DSN(t), "file://"+dir))
 	serveSite(t, config, socket)

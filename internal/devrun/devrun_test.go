@@ -26,7 +26,7 @@ func TestRunShowsTheSampleAndLeavesNothingRunning(t *testing.T) {
 		testenv.Skip(t, "missing: "+strings.Join(missing, ", "))
 	}
 	root := project(t)
-	address := freeAddress(t)
+	address := testenv.FreeAddress(t)
 
 	first := begin(t, root, address)
 	out := first.until(t, "==> ready.")
@@ -105,16 +105,6 @@ func project(tb testing.TB) string {
 		}
 	}
 	return root
-}
-
-func freeAddress(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // session is one start of the program.
