@@ -10,10 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/gitsync"
+	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/remote"
 	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
 	"github.com/fairagro/middleware-api/internal/store"
@@ -62,11 +61,7 @@ func TestARCArrives(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	id := r.submit(t, "a", "version 1")
-	db, err := pgx.Connect(t.Context(), r.dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close(context.Background())
+	db := pgtest.Connect(t, r.dsn)
 	if _, err := db.Exec(t.Context(), "UPDATE arc SET last_changed = last_changed - interval '1 day'"); err != nil {
 		t.Fatal(err)
 	}
@@ -304,11 +299,7 @@ func TestWorkThatNobodyAnnouncedIsFound(t *testing.T) {
 	id := r.submit(t, "a", "version 1")
 	r.run(t, w, nil)
 	r.awaitState(t, id, "synced")
-	db, err := pgx.Connect(t.Context(), r.dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close(context.Background())
+	db := pgtest.Connect(t, r.dsn)
 	for n := range 3 { // the first may meet a call that was still under way
 		if _, err := db.Exec(t.Context(), "UPDATE arc SET push_wanted = push_wanted + 1, due_at = now()"); err != nil {
 			t.Fatal(err)
@@ -623,11 +614,7 @@ func overtaken(t *testing.T, r *rig, next string) (id store.ID, wake func() erro
 	r.submit(t, "a", "version 2")
 	<-entered
 	r.submit(t, "a", next)
-	db, err := pgx.Connect(t.Context(), r.dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close(context.Background())
+	db := pgtest.Connect(t, r.dsn)
 	if _, err := db.Exec(t.Context(), "UPDATE arc SET lease_until = now(), due_at = now()"); err != nil {
 		t.Fatal(err)
 	}
@@ -760,7 +747,7 @@ func TestARecordThatTakesTooLongIsTriedAgain(t *testing.T) {
 	}
 	t.Cleanup(st.Close)
 	slow := &rig{dsn: r.dsn, store: st, root: r.root}
-	watch, lock := connect(t, r.dsn), connect(t, r.dsn)
+	watch, lock := pgtest.Connect(t, r.dsn), pgtest.Connect(t, r.dsn)
 	pushed := make(chan struct{}, 9)
 	w := &watched{Remote: r.fileRemote(t), after: func(n int, _ remote.Result, err error) {
 		if n > 1 || err != nil {
@@ -792,17 +779,6 @@ func TestARecordThatTakesTooLongIsTriedAgain(t *testing.T) {
 	if n := r.eventCount(t, id, store.EventPushFailed); n != 0 || w.count() != 1 {
 		t.Errorf("%d failures and %d pushes, want none and one", n, w.count())
 	}
-}
-
-// connect gives a connection of the test's own.
-func connect(tb testing.TB, dsn string) *pgx.Conn {
-	tb.Helper()
-	conn, err := pgx.Connect(tb.Context(), dsn)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
 }
 
 // If its successor had nothing to push, the sleeper meets the head that it knows and

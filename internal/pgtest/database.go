@@ -64,6 +64,17 @@ func Empty(tb testing.TB) string {
 	return create(tb, adminDSN(tb), "template1")
 }
 
+// Connect gives a connection of the test's own, which is closed at its end.
+func Connect(tb testing.TB, dsn string) *pgx.Conn {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), dsn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { closeConn(conn) })
+	return conn
+}
+
 func adminDSN(tb testing.TB) string {
 	tb.Helper()
 	if os.Getenv(Variable) == "" {

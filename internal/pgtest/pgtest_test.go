@@ -2,7 +2,6 @@ package pgtest_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,16 +14,6 @@ import (
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/testenv"
 )
-
-func connect(tb testing.TB, dsn string) *pgx.Conn {
-	tb.Helper()
-	conn, err := pgx.Connect(tb.Context(), dsn)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
-}
 
 func ask[T any](tb testing.TB, conn *pgx.Conn, sql string) (answer T) {
 	tb.Helper()
@@ -44,12 +33,12 @@ func do(tb testing.TB, conn *pgx.Conn, sql string) {
 // Every test has a migrated database of its own.
 func TestDatabasesAreSeparate(t *testing.T) {
 	t.Parallel()
-	a, b := connect(t, pgtest.DSN(t)), connect(t, pgtest.DSN(t))
+	a, b := pgtest.Connect(t, pgtest.DSN(t)), pgtest.Connect(t, pgtest.DSN(t))
 	do(t, a, "INSERT INTO remote (name) VALUES ('x')")
 	if n := ask[int](t, b, "SELECT count(*) FROM remote"); n != 0 {
 		t.Errorf("the other database has %d rows", n)
 	}
-	empty := connect(t, pgtest.Empty(t))
+	empty := pgtest.Connect(t, pgtest.Empty(t))
 	if there := ask[bool](t, empty, "SELECT to_regclass('arc') IS NOT NULL"); there {
 		t.Error("the empty database has tables")
 	}
@@ -60,7 +49,7 @@ func TestCommitsSurviveAKill(t *testing.T) {
 	t.Parallel()
 	c := pgtest.Start(t, pgtest.Options{})
 	dsn := c.DSN()
-	conn := connect(t, dsn)
+	conn := pgtest.Connect(t, dsn)
 	if on := ask[string](t, conn, "SHOW fsync"); on != "on" {
 		t.Fatalf("fsync is %s", on)
 	}
@@ -72,7 +61,7 @@ func TestCommitsSurviveAKill(t *testing.T) {
 		return err != nil
 	})
 	c.Restart()
-	if n := ask[int](t, connect(t, dsn), "SELECT n FROM x"); n != 42 {
+	if n := ask[int](t, pgtest.Connect(t, dsn), "SELECT n FROM x"); n != 42 {
 		t.Errorf("got %d", n)
 	}
 	c.Stop()
@@ -80,7 +69,7 @@ func TestCommitsSurviveAKill(t *testing.T) {
 		t.Error("a stopped server answers")
 	}
 	c.Restart()
-	connect(t, dsn)
+	pgtest.Connect(t, dsn)
 }
 
 // victim is set in the environment of the process that
@@ -92,7 +81,7 @@ func TestAKilledProcessLeavesNothing(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(victim) != "" {
 		dsn := pgtest.DSN(t)
-		conn := connect(t, dsn)
+		conn := pgtest.Connect(t, dsn)
 		fmt.Printf("\n%s %s\n", victim, ask[string](t, conn, "SHOW data_directory"))
 		select {} // until killed
 	}
