@@ -36,6 +36,15 @@ func (s *Setting) isText() bool {
 	return text || s.secret()
 }
 
+// hasElements reports whether the setting is a list or a mapping.
+func (s *Setting) hasElements() bool {
+	switch s.Target.(type) {
+	case *[]string, *map[string]string:
+		return true
+	}
+	return false
+}
+
 func wantText(n *yaml.Node, secret bool) error {
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" {
 		return nil
@@ -199,8 +208,13 @@ func article(noun string) string {
 	return "a " + noun
 }
 
-// assignDefault sets the variable of s from the default in the table.
+// assignDefault sets the variable of s from the default in the table, which is
+// written as in the file. Most are plain scalars: asking the parser for each of
+// them would take longer than reading the file.
 func assignDefault(s *Setting) error {
+	if !s.hasElements() && !strings.ContainsAny(s.Default[:1], `"'`) {
+		return s.assignText(s.Default)
+	}
 	var n yaml.Node
 	if err := yaml.Unmarshal([]byte(s.Default), &n); err != nil {
 		return err

@@ -66,6 +66,9 @@ type reader struct {
 // Read fills the variables of the table. The error is an *Invalid with every
 // problem that was found; the result is there in either case.
 func (t *Table) Read(in Input) (*Result, error) {
+	if _, err := os.Stat(in.Secrets); errors.Is(err, fs.ErrNotExist) {
+		in.Secrets = "" // asked once, and not for each file that might be there
+	}
 	r := &reader{
 		table: t, in: in, env: environment(in.Environ), doc: t.parse(in.Name, in.Data),
 		result: &Result{sources: map[string]source{}, sections: map[string]bool{}},
@@ -276,6 +279,9 @@ func (r *reader) fromFile(s *Setting, from, path string) (bool, error) {
 // elements applies variables for single elements of lists (NAME_0) and
 // mappings (NAME_KEY).
 func (r *reader) elements(s *Setting) error {
+	if !s.hasElements() {
+		return nil
+	}
 	prefix := r.table.EnvName(s.Path) + "_"
 	names := slices.SortedFunc(maps.Keys(r.env), func(a, b string) int { // NAME_2 before NAME_10
 		return cmp.Or(len(a)-len(b), strings.Compare(a, b))
@@ -302,8 +308,6 @@ func (r *reader) elements(s *Setting) error {
 			}
 			m[mapKey(m, rest)] = r.env[name]
 			*target = m
-		default:
-			continue
 		}
 		r.result.sources[s.Path] = source{name: "variable " + name}
 	}
