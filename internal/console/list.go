@@ -3,7 +3,6 @@ package console
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -54,7 +53,10 @@ func (c *Console) search(w http.ResponseWriter, r *http.Request) {
 	c.show(w, r, http.StatusOK, "search", page{Title: "ARCs", Query: l.Query, List: &l})
 }
 
-var prefix = regexp.MustCompile(`^[0-9a-f]{4,64}$`)
+// isPrefix says whether a text can be the beginning of an ARC's ID.
+func isPrefix(text string) bool {
+	return len(text) >= 4 && len(text) <= 64 && strings.Trim(text, "0123456789abcdef") == ""
+}
 
 // fill reads the ARCs that fit and that the viewer may see.
 func (c *Console) fill(r *http.Request, l *list) error {
@@ -72,7 +74,7 @@ func (c *Console) fill(r *http.Request, l *list) error {
 			wanted = append(wanted, l.RDI)
 		}
 	}
-	if digits := strings.ToLower(l.Query); prefix.MatchString(digits) && l.State == "" {
+	if digits := strings.ToLower(l.Query); isPrefix(digits) && l.State == "" {
 		if l.ARCs, err = c.o.Data.ARCsByPrefix(ctx, digits, wanted, pageSize); err != nil || len(l.ARCs) > 0 {
 			return err
 		}

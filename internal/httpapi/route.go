@@ -33,7 +33,7 @@ type route struct {
 
 // echoPath gives the pattern as Echo spells it.
 func (r *route) echoPath() string {
-	return strings.NewReplacer("{", ":", "}", "").Replace(r.pattern)
+	return strings.ReplaceAll(strings.ReplaceAll(r.pattern, "{", ":"), "}", "")
 }
 
 // matches says whether a decoded path fits the pattern; a parameter stands for

@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -16,18 +17,24 @@ type BundleFile struct {
 	Data []byte
 }
 
-// redactions are what secrets look like when nobody knows that they are there.
-var redactions = []struct {
+// redaction replaces what matches.
+type redaction struct {
 	pattern *regexp.Regexp
 	with    string
-}{
-	{regexp.MustCompile(`\bgl[a-z]{2,6}-[A-Za-z0-9_=.-]{16,}`), "***"}, // GitLab's tokens begin so
-	{regexp.MustCompile(`(://[^/\s:@"]*):[^/\s@"]+@`), "$1:***@"},
-	{regexp.MustCompile(`(?i)\b((?:private-token|authorization|x-api-key|cookie|set-cookie)"?\s*[:=]\s*"?)[^"\n]+`), "$1***"},
-	{regexp.MustCompile(`(?i)((?:password|passwd|secret|token)["']?\s*[:=]\s*)(?:"[^"\n]*"|'[^'\n]*'|[^\s"',}]+)`), "$1***"},
-	{regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)`), "*** private key ***"},
-	{regexp.MustCompile(`(?i)-----BEGIN(?: |%20|\+)CERTIFICATE-----[\s\S]*?(?:-----END(?: |%20|\+)CERTIFICATE-----|\z)`), "*** certificate ***"},
 }
+
+// redactions are what secrets look like when nobody knows that they are there. They
+// are compiled for the first text: most processes never make a bundle.
+var redactions = sync.OnceValue(func() []redaction {
+	return []redaction{
+		{regexp.MustCompile(`\bgl[a-z]{2,6}-[A-Za-z0-9_=.-]{16,}`), "***"}, // GitLab's tokens begin so
+		{regexp.MustCompile(`(://[^/\s:@"]*):[^/\s@"]+@`), "$1:***@"},
+		{regexp.MustCompile(`(?i)\b((?:private-token|authorization|x-api-key|cookie|set-cookie)"?\s*[:=]\s*"?)[^"\n]+`), "$1***"},
+		{regexp.MustCompile(`(?i)((?:password|passwd|secret|token)["']?\s*[:=]\s*)(?:"[^"\n]*"|'[^'\n]*'|[^\s"',}]+)`), "$1***"},
+		{regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)`), "*** private key ***"},
+		{regexp.MustCompile(`(?i)-----BEGIN(?: |%20|\+)CERTIFICATE-----[\s\S]*?(?:-----END(?: |%20|\+)CERTIFICATE-----|\z)`), "*** certificate ***"},
+	}
+})
 
 // shortestSecret keeps a secret of one letter from blackening every text.
 const shortestSecret = 4
@@ -39,7 +46,7 @@ func redact(text string, secrets ...string) string {
 			text = strings.ReplaceAll(text, secret, masked)
 		}
 	}
-	for _, r := range redactions {
+	for _, r := range redactions() {
 		text = r.pattern.ReplaceAllString(text, r.with)
 	}
 	return text

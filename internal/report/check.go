@@ -150,8 +150,6 @@ func units(f *Fleet) []Finding {
 // exposureLimit is what the shipped units stay below.
 const exposureLimit = 1.5
 
-var exposure = regexp.MustCompile(`(?m)Overall exposure level for \S+: ([0-9.]+)`)
-
 // CheckSandbox asks systemd how much the given units could do if they were
 // taken over.
 func CheckSandbox(names ...string) Check {
@@ -173,6 +171,7 @@ func CheckSandbox(names ...string) Check {
 }
 
 func sandbox(name, out string) Finding {
+	exposure := regexp.MustCompile(`(?m)Overall exposure level for \S+: ([0-9.]+)`)
 	m := exposure.FindStringSubmatch(out)
 	if m == nil {
 		return warning("systemd-analyze security "+name, "systemd-analyze said nothing about %s", name)

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 
@@ -116,7 +117,7 @@ func hasGluedKey(n *yaml.Node) bool {
 func parseBlock(text string) (arc.CWLType, error) {
 	doc, err := decodeYAML(text)
 	if err != nil {
-		if doc, err = decodeYAML(bareValue.ReplaceAllStringFunc(text, quoteValue)); err == nil {
+		if doc, err = decodeYAML(bareValue().ReplaceAllStringFunc(text, quoteValue)); err == nil {
 			unquote(doc)
 		}
 	}
@@ -145,10 +146,12 @@ func decodeYAML(text string) (*yaml.Node, error) {
 
 // bareValue finds lines like "doc: see: there", "- @x" and "items: [int[], File?]", which are not YAML but what the reference library
 // reads, and writes in part.
-var bareValue = regexp.MustCompile("(?m)^( *(?:- )?\\w+: +)([^ '\"|>&*!\\[{#-].*: .*)$|^((?:---| *(?:- +)*)(?: *\\w+: +)?) *([@`%\\[{].*)$")
+var bareValue = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("(?m)^( *(?:- )?\\w+: +)([^ '\"|>&*!\\[{#-].*: .*)$|^((?:---| *(?:- +)*)(?: *\\w+: +)?) *([@`%\\[{].*)$")
+})
 
 func quoteValue(line string) string {
-	parts := bareValue.FindStringSubmatch(line)
+	parts := bareValue().FindStringSubmatch(line)
 	key := parts[1] + parts[3]
 	value, comment, _ := strings.Cut(parts[2]+parts[4], " #")
 	if strings.HasPrefix(value, "[") || strings.HasPrefix(value, "{") {

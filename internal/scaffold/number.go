@@ -6,13 +6,18 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/fairagro/middleware-api/internal/arc"
 )
 
 var (
-	integerPattern = regexp.MustCompile(`^([+-])?(0[xXoObB])?([0-9a-fA-F]+)$`)
-	decimalPattern = regexp.MustCompile(`^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
+	integerPattern = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^([+-])?(0[xXoObB])?([0-9a-fA-F]+)$`)
+	})
+	decimalPattern = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
+	})
 )
 
 // normalNumber rewrites a value that is a number as the reference library does
@@ -36,7 +41,7 @@ func normalNumber(s string) string {
 	if n, ok := parseRadix(t); ok {
 		return arc.FormatNumber(n)
 	}
-	if !decimalPattern.MatchString(t) {
+	if !decimalPattern().MatchString(t) {
 		return s
 	}
 	f, err := strconv.ParseFloat(t, 64)
@@ -50,7 +55,7 @@ func normalNumber(s string) string {
 // another base after 0x, 0o or 0b. In another base the upper half of the
 // unsigned numbers is negative.
 func parseInt32(s string) (int64, bool) {
-	m := integerPattern.FindStringSubmatch(arc.TrimSpace(strings.ReplaceAll(s, "_", "")))
+	m := integerPattern().FindStringSubmatch(arc.TrimSpace(strings.ReplaceAll(s, "_", "")))
 	if m == nil {
 		return 0, false
 	}

@@ -30,8 +30,8 @@ func OneOf(v *string, allowed ...string) Rule {
 // Match demands that a text, or every element of a list, is matched by a
 // pattern that words describe.
 func Match[T *string | *[]string](v T, pattern, words string) Rule {
-	re := regexp.MustCompile(`^(?:` + pattern + `)$`)
 	return Rule{Words: words, Check: func() error {
+		re := regexp.MustCompile(`^(?:` + pattern + `)$`)
 		texts := []string{}
 		switch v := any(v).(type) {
 		case *string:

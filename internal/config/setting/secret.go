@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // masked is what is shown in the place of every secret.
@@ -84,7 +85,9 @@ type DSN struct {
 // NewDSN makes a DSN of a text.
 func NewDSN(text string) DSN { return DSN{NewSecret(text)} }
 
-var dsnPassword = regexp.MustCompile(`(?i)((?:password|passwd|pwd|sslpassword)\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]*)`)
+var dsnPassword = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)((?:password|passwd|pwd|sslpassword)\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]*)`)
+})
 
 // String gives the DSN without its password.
 func (d DSN) String() string {
@@ -102,7 +105,7 @@ func (d DSN) String() string {
 			text = strings.Replace(u.String(), ":xxxxx@", ":"+masked+"@", 1)
 		}
 	}
-	return dsnPassword.ReplaceAllString(text, "${1}"+masked)
+	return dsnPassword().ReplaceAllString(text, "${1}"+masked)
 }
 
 // Format prints the DSN without its password, whatever the verb.

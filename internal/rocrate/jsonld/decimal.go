@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/fairagro/middleware-api/internal/rocrate/jsondoc"
 )
@@ -16,11 +17,13 @@ type decimal struct {
 	exponent int
 }
 
-var decimalForm = regexp.MustCompile(`^(-?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$`)
+var decimalForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(-?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$`)
+})
 
 // parseDecimal reads a text that is a number.
 func parseDecimal(text string) (decimal, bool) {
-	parts := decimalForm.FindStringSubmatch(text)
+	parts := decimalForm().FindStringSubmatch(text)
 	if parts == nil || parts[2]+parts[3] == "" {
 		return decimal{}, false
 	}

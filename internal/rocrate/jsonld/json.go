@@ -108,7 +108,7 @@ func appendContext(dst []byte, v jsondoc.Value) []byte {
 		}
 		return append(dst, '}')
 	default:
-		if b, _ := builtinContext(v.Text()); b == context12 {
+		if b, _ := builtinContext(v.Text()); b == context12() {
 			return append(dst, `"https://w3id.org/ro/crate/1.2/context"`...)
 		}
 		return v.AppendCompact(dst)

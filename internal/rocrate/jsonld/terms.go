@@ -1,5 +1,7 @@
 package jsonld
 
+import "sync"
+
 // Property is a property that ARCs use.
 type Property uint8
 
@@ -191,14 +193,18 @@ type builtin struct {
 func builtinContext(address string) (*builtin, bool) {
 	switch address {
 	case "https://w3id.org/ro/crate/1.2/context", "https://w3id.org/ro/crate/1.2-DRAFT/context":
-		return context12, true
+		return context12(), true
 	case "https://w3id.org/ro/crate/1.1/context":
-		return context11, true
+		return context11(), true
 	}
 	return nil, false
 }
 
-var context11, context12 = newBuiltin(false), newBuiltin(true)
+// The contexts are made when a crate wants them.
+var (
+	context11 = sync.OnceValue(func() *builtin { return newBuiltin(false) })
+	context12 = sync.OnceValue(func() *builtin { return newBuiltin(true) })
+)
 
 // newBuiltin makes the RO-Crate context 1.1, or 1.2, which knows more.
 func newBuiltin(is12 bool) *builtin {
