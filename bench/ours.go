@@ -19,6 +19,7 @@ type ours struct {
 	program string
 	config  string
 	dir     string
+	run     string // for the runtime directories of the workers
 	dsn     string
 }
 
@@ -45,7 +46,7 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-func prepareOurs(ctx context.Context, c *cluster, dir string) (*ours, error) {
+func prepareOurs(ctx context.Context, c *cluster, dir, run string) (*ours, error) {
 	program, err := build(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -54,7 +55,7 @@ func prepareOurs(ctx context.Context, c *cluster, dir string) (*ours, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &ours{program: program, config: filepath.Join(dir, "config.yaml"), dir: dir, dsn: dsn}
+	o := &ours{program: program, config: filepath.Join(dir, "config.yaml"), dir: dir, run: run, dsn: dsn}
 	text := fmt.Sprintf("known_rdis: [%s]\nrequire_client_cert: false\ndatabase:\n  url: %q\ngit_repo:\n  url: %q\n  group: bench\n",
 		rdi, dsn, "file://"+filepath.Join(dir, "repositories"))
 	if err := os.WriteFile(o.config, []byte(text), 0o600); err != nil {
@@ -75,7 +76,7 @@ func (o *ours) serve(ctx context.Context, name string, workers int) (*server, er
 	if err != nil {
 		return nil, err
 	}
-	run := filepath.Join(o.dir, name+".run")
+	run := filepath.Join(o.run, name)
 	if err := os.MkdirAll(run, 0o755); err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ const python = "/usr/bin/python3"
 const peerPackages = "gunicorn python3-uvicorn python3-fastapi python3-asyncpg python3-uvloop python3-httptools"
 
 // peer is the FastAPI program, its folder and its database.
-type peer struct{ dir, dsn, versions string }
+type peer struct{ dir, run, dsn, versions string }
 
 // peerMissing says what the peer lacks on this machine, "" if nothing.
 func peerMissing(ctx context.Context) string {
@@ -35,7 +35,7 @@ func peerMissing(ctx context.Context) string {
 	return ""
 }
 
-func preparePeer(ctx context.Context, c *cluster, dir string) (*peer, error) {
+func preparePeer(ctx context.Context, c *cluster, dir, run string) (*peer, error) {
 	schema, err := peerFiles.ReadFile("peer/schema.sql")
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func preparePeer(ctx context.Context, c *cluster, dir string) (*peer, error) {
 	if err := os.WriteFile(filepath.Join(dir, "app.py"), program, 0o600); err != nil {
 		return nil, err
 	}
-	p := &peer{dir: dir}
+	p := &peer{dir: dir, run: run}
 	if p.dsn, err = c.database(ctx, "peer", string(schema)); err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (p *peer) serve(ctx context.Context, name string, workers int) (*server, er
 	}
 	dsn := fmt.Sprintf("postgresql://%s@/%s?host=%s", at.User, at.Database, at.Host) // asyncpg wants a URL
 	cmd := exec.CommandContext(context.Background(), python, "/usr/bin/gunicorn", "--chdir", p.dir, "--worker-class", "uvicorn.workers.UvicornWorker",
-		"--workers", strconv.Itoa(workers), "--bind", "fd://3", "--keep-alive", "5", "--log-level", "warning", "app:app")
+		"--workers", strconv.Itoa(workers), "--worker-tmp-dir", p.run, "--bind", "fd://3", "--keep-alive", "5", "--log-level", "warning", "app:app")
 	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(), "PEER_DSN="+dsn, "PEER_POOL="+strconv.Itoa((peerConnections+workers-1)/workers))
 	if err := s.inherit(cmd); err != nil {

@@ -21,6 +21,7 @@ import (
 type bench struct {
 	ctx     context.Context //nolint:containedctx // of the command, which is all there is
 	dir     string
+	run     string // for what lasts as long as processes, in memory as /run is
 	self    string // this program
 	rounds  int
 	round   time.Duration
@@ -142,7 +143,12 @@ func measure(ctx context.Context, o options, chosen []scenario, r *results) (err
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	b := &bench{ctx: ctx, dir: dir, rounds: o.rounds, round: o.round, servers: map[string]*server{}, results: r}
+	run, err := os.MkdirTemp(memoryFolder(), "bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(run) }()
+	b := &bench{ctx: ctx, dir: dir, run: run, rounds: o.rounds, round: o.round, servers: map[string]*server{}, results: r}
 	b.serials.Store(known)
 	if b.self, err = os.Executable(); err != nil {
 		return err
@@ -197,16 +203,25 @@ func (b *bench) prepare() error {
 		return err
 	}
 	b.results.Machine = lookAround(b.ctx, b.cluster.version)
-	if b.ours, err = prepareOurs(b.ctx, b.cluster, b.dir); err != nil {
+	if b.ours, err = prepareOurs(b.ctx, b.cluster, b.dir, b.run); err != nil {
 		return err
 	}
 	if peerMissing(b.ctx) == "" {
-		if b.peer, err = preparePeer(b.ctx, b.cluster, b.dir); err != nil {
+		if b.peer, err = preparePeer(b.ctx, b.cluster, b.dir, b.run); err != nil {
 			return err
 		}
 		b.results.Machine.Peer = b.peer.versions
 	}
 	return nil
+}
+
+// memoryFolder is a folder in memory that anybody may use, or "".
+func memoryFolder() string {
+	const folder = "/dev/shm"
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return ""
+	}
+	return folder
 }
 
 func (b *bench) close() {
