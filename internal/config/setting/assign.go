@@ -208,16 +208,24 @@ func article(noun string) string {
 	return "a " + noun
 }
 
-// assignDefault sets the variable of s from the default in the table, which is
-// written as in the file. Most are plain scalars: asking the parser for each of
-// them would take longer than reading the file.
-func assignDefault(s *Setting) error {
-	if !s.hasElements() && !strings.ContainsAny(s.Default[:1], `"'`) {
-		return s.assignText(s.Default)
+// defaultNodes reads the defaults of the table that are more than a plain scalar, by
+// path. They are written as in the file. One parser reads them all, since making one
+// takes longer, and more memory, than what it reads.
+func (t *Table) defaultNodes() map[string]yaml.Node {
+	var text strings.Builder
+	for i := range t.Settings {
+		if s := &t.Settings[i]; s.wantsParser() {
+			fmt.Fprintf(&text, "%q: %s\n", s.Path, s.Default)
+		}
 	}
-	var n yaml.Node
-	if err := yaml.Unmarshal([]byte(s.Default), &n); err != nil {
-		return err
+	nodes := map[string]yaml.Node{}
+	if err := yaml.Unmarshal([]byte(text.String()), &nodes); err != nil {
+		panic(fmt.Sprintf("defaults of settings: %v", err))
 	}
-	return assignNode(s, n.Content[0])
+	return nodes
+}
+
+// wantsParser reports whether the default is more than a plain scalar.
+func (s *Setting) wantsParser() bool {
+	return s.Default != "" && (s.hasElements() || strings.ContainsAny(s.Default[:1], `"'`))
 }

@@ -58,6 +58,8 @@ type reader struct {
 	table    *Table
 	in       Input
 	env      map[string]string
+	names    []string // of env, NAME_2 before NAME_10
+	defaults map[string]yaml.Node
 	doc      *document
 	result   *Result
 	problems []Problem
@@ -70,9 +72,12 @@ func (t *Table) Read(in Input) (*Result, error) {
 		in.Secrets = "" // asked once, and not for each file that might be there
 	}
 	r := &reader{
-		table: t, in: in, env: environment(in.Environ), doc: t.parse(in.Name, in.Data),
+		table: t, in: in, env: environment(in.Environ), defaults: t.defaultNodes(), doc: t.parse(in.Name, in.Data),
 		result: &Result{sources: map[string]source{}, sections: map[string]bool{}},
 	}
+	r.names = slices.SortedFunc(maps.Keys(r.env), func(a, b string) int {
+		return cmp.Or(len(a)-len(b), strings.Compare(a, b))
+	})
 	for path := range r.doc.sections {
 		r.result.sections[path] = true
 	}
@@ -110,7 +115,7 @@ func environment(list []string) map[string]string {
 // source that overrides it.
 func (r *reader) read(s *Setting) {
 	if s.Default != "" {
-		if err := assignDefault(s); err != nil {
+		if err := r.assignDefault(s); err != nil {
 			panic(fmt.Sprintf("default of setting %s: %v", s.Path, err))
 		}
 	}
@@ -139,6 +144,14 @@ func (r *reader) read(s *Setting) {
 			r.fail(s, err)
 		}
 	}
+}
+
+// assignDefault sets the variable of s from the default in the table.
+func (r *reader) assignDefault(s *Setting) error {
+	if n, ok := r.defaults[s.Path]; ok {
+		return assignNode(s, &n)
+	}
+	return s.assignText(s.Default)
 }
 
 // surplus warns of what is in the mappings of a list beside the member that counts.
@@ -283,10 +296,7 @@ func (r *reader) elements(s *Setting) error {
 		return nil
 	}
 	prefix := r.table.EnvName(s.Path) + "_"
-	names := slices.SortedFunc(maps.Keys(r.env), func(a, b string) int { // NAME_2 before NAME_10
-		return cmp.Or(len(a)-len(b), strings.Compare(a, b))
-	})
-	for _, name := range names {
+	for _, name := range r.names {
 		rest, ok := strings.CutPrefix(name, prefix)
 		if !ok || rest == "" {
 			continue
