@@ -22,6 +22,8 @@ const (
 	defaultEventLimit       = 100
 	defaultStatementTimeout = 30 * time.Second
 
+	// maxStatements is more than we have; a connection makes room for all in advance.
+	maxStatements = 128
 	// connectTimeout is short: a client waits, and is told to come again.
 	connectTimeout = 5 * time.Second
 	// longStatement is for the work of a whole harvest or RDI at once.
@@ -108,6 +110,8 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	if c.ConnectTimeout == 0 || c.ConnectTimeout > connectTimeout {
 		c.ConnectTimeout = connectTimeout
 	}
+	c.StatementCacheCapacity = min(c.StatementCacheCapacity, maxStatements)
+	c.DescriptionCacheCapacity = min(c.DescriptionCacheCapacity, maxStatements)
 	c.Tracer = o.Tracer
 	timeout := o.StatementTimeout
 	if timeout <= 0 {
