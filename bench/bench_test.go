@@ -68,7 +68,7 @@ func TestThePeerIsMeasured(t *testing.T) {
 	}
 	testenv.Program(t, "nginx", "nginx-light")
 	r := smoke(t, "start,liveness,ingest-1.5k,unchanged-29k")
-	for scenario, others := range map[string]int{"liveness": 1, "ingest-1.5k": 0, "unchanged-29k": 0} {
+	for scenario, others := range map[string]int{"liveness": 2, "ingest-1.5k": 1, "unchanged-29k": 1} {
 		if n := len(r.sides(scenario, metricRate, "")); n != 1+len(peerSizes())+others {
 			t.Errorf("%s has %d sides, want ours, %d of the peer and %d others", scenario, n, len(peerSizes()), others)
 		}

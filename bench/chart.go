@@ -56,6 +56,8 @@ type bar struct {
 	ours        bool
 }
 
+var sideLabels = strings.NewReplacer(peerPrefix, "FastAPI, workers: ", leanPrefix, "FastAPI, the least, workers: ")
+
 func (r *results) bars(scenario, metric string, sides ...string) []bar {
 	var out []bar
 	for _, side := range sides {
@@ -63,7 +65,7 @@ func (r *results) bars(scenario, metric string, sides ...string) []bar {
 		if len(values) == 0 {
 			continue
 		}
-		b := bar{label: strings.ReplaceAll(side, peerPrefix, "FastAPI, workers: "), value: median(values), least: values[0], most: values[0]}
+		b := bar{label: sideLabels.Replace(side), value: median(values), least: values[0], most: values[0]}
 		for _, v := range values {
 			b.least, b.most = min(b.least, v), max(b.most, v)
 		}

@@ -246,7 +246,11 @@ func peerSizes() []int {
 const (
 	sideOurs   = "ours"
 	peerPrefix = "peer-"
+	leanPrefix = "lean-" // the peer without what it does beside the durable work
 )
+
+// leanSize is the number of workers of the lean peer: a few, which is best for most work.
+const leanSize = 4
 
 // sides gives the names of all sides that can be had here.
 func (b *bench) sides() []string {
@@ -259,6 +263,15 @@ func (b *bench) sides() []string {
 	return names
 }
 
+// requestSides gives the sides of scenarios about requests.
+func (b *bench) requestSides() []string {
+	sides := b.sides()
+	if b.peer != nil {
+		sides = append(sides, leanPrefix+strconv.Itoa(leanSize))
+	}
+	return sides
+}
+
 // launch starts a side without waiting for it.
 func (b *bench) launch(side, name string) (*server, error) {
 	switch side {
@@ -267,11 +280,12 @@ func (b *bench) launch(side, name string) (*server, error) {
 	case sideNginx:
 		return serveNginx(b.ctx, b.dir, name)
 	}
-	n, err := strconv.Atoi(strings.TrimPrefix(side, peerPrefix))
+	kind, size, _ := strings.Cut(side, "-")
+	n, err := strconv.Atoi(size)
 	if err != nil {
 		return nil, err
 	}
-	return b.peer.serve(b.ctx, name, n)
+	return b.peer.serve(b.ctx, name, n, kind+"-" == leanPrefix)
 }
 
 // server gives the running processes of a side, which are started at the first use.

@@ -13,7 +13,7 @@ const livenessClients = 64
 
 // liveness compares the cheapest request there is, also with what it costs a server that can do nothing else.
 func (b *bench) liveness() error {
-	sides := b.sides()
+	sides := b.requestSides()
 	if findNginx() != "" {
 		sides = append(sides, sideNginx)
 	} else {
@@ -39,7 +39,7 @@ func waiting(wait time.Duration, clients int) func(*bench) error {
 		if err != nil {
 			return err
 		}
-		return b.turns(b.sides(), func(side string) error {
+		return b.turns(b.requestSides(), func(side string) error {
 			s, path := ours, livenessPath
 			if side != sideOurs {
 				var err error
@@ -62,7 +62,7 @@ func (b *bench) own(name string, processes int, args ...string) (*server, error)
 		return nil, err
 	}
 	b.servers[name] = s
-	run := filepath.Join(b.dir, name+".run")
+	run := filepath.Join(b.run, name)
 	if err := os.Mkdir(run, 0o755); err != nil {
 		return nil, err
 	}

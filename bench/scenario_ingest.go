@@ -17,7 +17,7 @@ func ingesting(size, clients int) func(*bench) error {
 	return func(b *bench) error {
 		name := "ingest-" + spell(size)
 		body := upload(size)
-		return b.turns(b.sides(), func(side string) error {
+		return b.turns(b.requestSides(), func(side string) error {
 			s, err := b.server(side)
 			if err != nil {
 				return err
@@ -52,7 +52,7 @@ const known = 1000
 func (b *bench) unchanged() error {
 	body := upload(29 << 10)
 	begun := map[string]bool{}
-	return b.turns(b.sides(), func(side string) error {
+	return b.turns(b.requestSides(), func(side string) error {
 		s, err := b.server(side)
 		if err != nil {
 			return err

@@ -112,6 +112,7 @@ func (s *server) awaitAnswer(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			text, _ := os.ReadFile(s.log.Name())
+			text = text[max(0, len(text)-4<<10):]
 			return fmt.Errorf("%s does not answer:\n%s", s.name, text)
 		case <-tick.C:
 		}
