@@ -47,9 +47,16 @@ func lifeConfig(tb testing.TB, dsn, address string) string {
 type program struct {
 	notes, log testenv.Log
 	ended      chan struct{}
+	process    *os.Process
 }
 
 func startProgram(tb testing.TB, args ...string) *program {
+	tb.Helper()
+	return startProgramInto(tb, nil, args...)
+}
+
+// startProgramInto starts a program that logs to a file, or for the test if that is nil.
+func startProgramInto(tb testing.TB, out *os.File, args ...string) *program {
 	tb.Helper()
 	socket := filepath.Join(tb.TempDir(), "notify")
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
@@ -66,12 +73,18 @@ func startProgram(tb testing.TB, args ...string) *program {
 	cmd := exec.Command(self, args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1", "NOTIFY_SOCKET="+socket)
 	cmd.Stdout, cmd.Stderr = &p.log, &p.log
+	if out != nil {
+		cmd.Stdout, cmd.Stderr = out, out
+	}
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
+	p.process = cmd.Process
 	go func() { _ = cmd.Wait(); close(p.ended) }()
 	tb.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
+		force := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+		defer force.Stop()
 		<-p.ended
 		if tb.Failed() {
 			tb.Logf("notes:\n%s\nlog:\n%s", p.notes.String(), p.log.String())
@@ -100,6 +113,37 @@ func TestProcessesWaitForTheirDatabase(t *testing.T) {
 			}
 			testenv.Await(t, "readiness", func() bool { return p.notes.Count("READY=1") > 0 })
 		})
+	}
+}
+
+// A log that nobody reads holds up no request, and no end.
+func TestALogThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	read, written, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = read.Close(), written.Close() })
+	address := testenv.FreeAddress(t)
+	p := startProgramInto(t, written, "serve", "--config", lifeConfig(t, pgtest.DSN(t), address))
+	testenv.Await(t, "readiness", func() bool { return p.notes.Count("READY=1") > 0 })
+	client := http.Client{Timeout: time.Minute}
+	for range 2000 { // several times what a pipe holds
+		answer, err := client.Get("http://" + address + "/v3/liveness")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		_ = answer.Body.Close()
+	}
+	client.CloseIdleConnections()
+	if err := p.process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(time.Minute):
+		t.Error("still there a minute after SIGTERM")
 	}
 }
 

@@ -169,6 +169,22 @@ func TestLastWordsAreFiledUnderTheUnit(t *testing.T) {
 		"configuration cannot be used", "no such file or directory")
 }
 
+// A journal that hangs holds up no request and no push, and gets afterwards what
+// was logged meanwhile.
+func TestAJournalThatHangsHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	b := prepare(t)
+	b.write("/root/request.json", fmt.Appendf(nil, `{"rdi": "demo", "arc": %s}`, sample(t)), 0o600)
+	b.sh(`journal=$(systemctl show -p MainPID --value systemd-journald)
+		kill -STOP $journal
+		trap 'kill -CONT $journal' EXIT
+		curl -sS --fail-with-body --max-time 30 -H 'Content-Type: application/json' -d @/root/request.json http://127.0.0.1:8000/v3/arcs >/root/answer.json
+		curl -sS --fail-with-body --max-time 60 -o /dev/null 'http://127.0.0.1:8000/v3/liveness?[1-4000]'
+		id=$(grep -Eo '[0-9a-f]{64}' /root/answer.json | head -n 1)
+		until curl -sS --max-time 5 http://127.0.0.1:8000/v3/arcs/$id | grep -q '"state":"synced"'; do sleep 0.1; done`)
+	b.until("all access lines", `journalctl --sync; [ $(journalctl --no-pager -o cat -t middleware-api | grep -c 'GET /v3/liveness?') = 4000 ]`)
+}
+
 // The watchdog of the synchroniser: a push that is slow is let alone, a process
 // that hangs is ended, leaves its stacks, and the next one goes on.
 func TestWatchdogOfTheSynchroniser(t *testing.T) {

@@ -3,7 +3,6 @@ package telemetry
 import (
 	"log/slog"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -35,17 +34,17 @@ type Access struct {
 //
 // A nil AccessLog writes nothing.
 type AccessLog struct {
-	out    *os.File
+	out    *output
 	format string
 	polls  bool // tasks that are polled are logged as well
 }
 
 // newAccessLog gives nil when the level is above that of access lines.
-func newAccessLog(o Options) *AccessLog {
+func newAccessLog(o Options, out *output) *AccessLog {
 	if o.Level > slog.LevelInfo {
 		return nil
 	}
-	return &AccessLog{out: o.Output, format: o.Format, polls: o.Level <= slog.LevelDebug}
+	return &AccessLog{out: out, format: o.Format, polls: o.Level <= slog.LevelDebug}
 }
 
 // Log writes the line for one request.
@@ -60,7 +59,7 @@ func (l *AccessLog) Log(a *Access) {
 	} else {
 		s.line = l.appendLine(s.line[:0], a)
 	}
-	_, _ = l.out.Write(s.line) // a log that cannot be written has nobody to tell
+	_ = l.out.write(s.line, maxKeptAccess) // a log that cannot be written has nobody to tell
 }
 
 // isPoll recognises the requests of clients that wait for a task: they come

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,13 +13,13 @@ import (
 
 // journalWriter sends records to the journal in its own protocol
 // (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/). The socket stays unconnected,
-// because Go refuses to pass a descriptor, which large records need, over a
-// connected one. Its send buffer is left alone: a large one makes the sender
+// so that a journal that was started again is found. Its send buffer is left alone: a large one makes the sender
 // several times as expensive at full speed.
 type journalWriter struct {
-	conn *net.UnixConn
-	addr *net.UnixAddr
-	used atomic.Bool // something was sent
+	conn  *net.UnixConn
+	addr  *unix.SockaddrUnix
+	used  atomic.Bool // something was sent
+	hangs atomic.Bool // nothing was taken for longer than anybody waits
 }
 
 func newJournalWriter(socket string) (*journalWriter, error) {
@@ -31,7 +30,7 @@ func newJournalWriter(socket string) (*journalWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &journalWriter{conn: conn, addr: &net.UnixAddr{Name: socket, Net: "unixgram"}}, nil
+	return &journalWriter{conn: conn, addr: &unix.SockaddrUnix{Name: socket}}, nil
 }
 
 // The journal finds out which unit a record is from by looking at the process
@@ -69,8 +68,8 @@ func (w *journalWriter) unread() (n int) {
 // it is too large for a datagram.
 func (w *journalWriter) send(record []byte) error {
 	w.used.Store(true)
-	_, _, err := w.conn.WriteMsgUnix(record, nil, w.addr)
-	if !errors.Is(err, syscall.EMSGSIZE) && !errors.Is(err, syscall.ENOBUFS) {
+	err := w.deliver(record, nil)
+	if !errors.Is(err, unix.EMSGSIZE) && !errors.Is(err, unix.ENOBUFS) {
 		return err
 	}
 	fd, err := unix.MemfdCreate("journal-record", unix.MFD_ALLOW_SEALING|unix.MFD_CLOEXEC)
@@ -86,8 +85,39 @@ func (w *journalWriter) send(record []byte) error {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
 		return err
 	}
-	_, _, err = w.conn.WriteMsgUnix(nil, syscall.UnixRights(fd), w.addr)
+	return w.deliver(nil, unix.UnixRights(fd))
+}
+
+// deliver sends a datagram. A journal that is behind is waited for, one that hangs
+// is not: the error is EAGAIN then.
+func (w *journalWriter) deliver(data, control []byte) error {
+	err := w.try(data, control)
+	for end := time.Now().Add(logPatience); errors.Is(err, unix.EAGAIN) && !w.hangs.Load(); err = w.try(data, control) {
+		time.Sleep(lastPoll)
+		if time.Now().After(end) {
+			w.hangs.Store(true)
+		}
+	}
+	if err == nil {
+		w.hangs.Store(false)
+	}
 	return err
+}
+
+// try sends a datagram if the journal has room for it.
+func (w *journalWriter) try(data, control []byte) error {
+	raw, err := w.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	err = raw.Control(func(fd uintptr) {
+		_, sent = unix.SendmsgN(int(fd), data, control, w.addr, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	})
+	if err != nil {
+		return err
+	}
+	return sent
 }
 
 // appendField encodes a field whose name is known to be valid.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -15,7 +14,7 @@ import (
 // write, and sends those worth finding by field to the journal instead.
 type lineHandler struct {
 	level      slog.Level
-	out        *os.File
+	out        *output
 	native     *journalWriter // nil without a journal
 	identifier string
 	stamped    bool // time and level before the message, instead of <N>
@@ -23,9 +22,9 @@ type lineHandler struct {
 	before     facts // what WithAttrs has added
 }
 
-func newLineHandler(o Options, native *journalWriter) *lineHandler {
+func newLineHandler(o Options, out *output, native *journalWriter) *lineHandler {
 	return &lineHandler{
-		level: o.Level, out: o.Output, native: native, identifier: o.Identifier,
+		level: o.Level, out: out, native: native, identifier: o.Identifier,
 		stamped: o.Format != FormatJournal,
 	}
 }

@@ -53,6 +53,7 @@ type Logging struct {
 	Access *AccessLog
 	// Format is the form that auto has decided for.
 	Format string
+	out    *output
 	native *journalWriter
 }
 
@@ -60,28 +61,31 @@ type Logging struct {
 // then go to the output.
 func New(o Options) *Logging {
 	o = o.complete()
-	l := &Logging{Format: o.Format}
+	l := &Logging{Format: o.Format, out: newOutput(o.Output)}
 	var handler slog.Handler
 	switch o.Format {
 	case FormatTerminal:
-		handler = tint.NewTextHandler(o.Output, &tint.Options{
+		handler = tint.NewTextHandler(l.out, &tint.Options{
 			Level: o.Level, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != "",
 		})
 	case FormatJSON:
-		handler = slog.NewJSONHandler(o.Output, &slog.HandlerOptions{Level: o.Level, ReplaceAttr: levelNames})
+		handler = slog.NewJSONHandler(l.out, &slog.HandlerOptions{Level: o.Level, ReplaceAttr: levelNames})
 	case FormatJournal:
 		l.native, _ = newJournalWriter(o.Socket)
-		handler = newLineHandler(o, l.native)
+		handler = newLineHandler(o, l.out, l.native)
 	default:
-		handler = newLineHandler(o, nil)
+		handler = newLineHandler(o, l.out, nil)
 	}
 	l.Logger = slog.New(handler)
-	l.Access = newAccessLog(o)
+	l.Access = newAccessLog(o, l.out)
+	l.out.tell = func(lost int) { l.Logger.Warn("log lines were lost, for nobody took them", "lines", lost) }
 	return l
 }
 
-// Close gives back the socket to the journal.
+// Close waits until what was logged has been taken, for a few seconds at most, and
+// gives back the socket to the journal.
 func (l *Logging) Close() {
+	l.out.flush()
 	if l.native != nil {
 		l.native.close()
 	}
