@@ -7,7 +7,8 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"syscall"
+
+	"github.com/fairagro/middleware-api/internal/worker"
 )
 
 // version is set by the linker.
@@ -16,7 +17,7 @@ var version = "0.0.0-dev"
 func main() {
 	// Before anything else: a SIGTERM that comes between "ready" and this line
 	// would end the process together with the requests in it.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := signal.NotifyContext(context.Background(), worker.EndSignals()...)
 	code := run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	stop()
 	os.Exit(code)

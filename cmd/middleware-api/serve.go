@@ -29,7 +29,7 @@ func newServe() *cobra.Command {
 		Short: "serve the HTTP interface",
 		Long: `serve answers HTTP requests on the sockets that systemd hands over (those named
 http), or, without systemd, on the addresses of the setting listen. It is ready
-when the database has answered once. SIGTERM and SIGINT let it answer what it
+when the database has answered once. SIGTERM, SIGINT and SIGHUP let it answer what it
 has and then end.`,
 		Example: `  middleware-api serve --with-sync --config ./config.yaml`,
 		Args:    cli.NoArgs,

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -71,7 +70,7 @@ func child(text string) int {
 		}
 	}
 	// As in the real program, whose context a signal ends.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := signal.NotifyContext(context.Background(), EndSignals()...)
 	defer stop()
 	if err := Run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -46,7 +46,18 @@ type worker struct {
 	status func(what string) string
 }
 
-// Run serves until ctx ends, SIGTERM or SIGINT arrives, or the worker recycles
+// EndSignals are those that end a process in an orderly way. SIGHUP is one, unless
+// the process was started by nohup(1): those who know Gunicorn send it for a reload,
+// and that it becomes, since the service manager starts a worker again.
+func EndSignals() []os.Signal {
+	all := []os.Signal{syscall.SIGTERM, syscall.SIGINT}
+	if !signal.Ignored(syscall.SIGHUP) {
+		all = append(all, syscall.SIGHUP)
+	}
+	return all
+}
+
+// Run serves until ctx ends, one of EndSignals arrives, or the worker recycles
 // itself, then drains, and gives nil if all of that went as it should. The
 // values of ctx reach the requests, its end does not: requests in flight are
 // answered. What the handlers need must therefore outlive Run.
@@ -54,7 +65,7 @@ func Run(ctx context.Context, options Options) error {
 	// Before anything else: a SIGTERM between READY=1 and this line would
 	// take requests with it.
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(signals, EndSignals()...)
 	defer signal.Stop(signals)
 
 	w := newWorker(ctx, options.withDefaults())

@@ -84,10 +84,20 @@ func TestBackToBackDrainsFailNothing(t *testing.T) {
 	}
 }
 
-// A request that was begun before SIGTERM is answered, tells the client to
-// come back on another connection, and the worker ends with status 0 after it.
+// A request that was begun before SIGTERM or SIGHUP is answered, tells the client
+// to come back on another connection, and the worker ends with status 0 after it.
 func TestRequestInFlightIsAnswered(t *testing.T) {
 	t.Parallel()
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(s.String(), func(t *testing.T) {
+			t.Parallel()
+			answersInFlight(t, s)
+		})
+	}
+}
+
+func answersInFlight(t *testing.T, end syscall.Signal) {
+	t.Helper()
 	m := newManager(t)
 	p := m.start(childOptions{}).ready()
 	_, r := request(t, m.address, "GET /slow?for=500ms")
@@ -105,7 +115,7 @@ func TestRequestInFlightIsAnswered(t *testing.T) {
 	drainBody(t, answer)
 	http.DefaultClient.CloseIdleConnections()
 
-	p.signal(syscall.SIGTERM)
+	p.signal(end)
 	p.until("STOPPING=1", func() bool { return p.count("STOPPING=1") > 0 })
 	fmt.Fprint(upload, "56789")
 	for _, reader := range []*bufio.Reader{r, bufio.NewReader(upload)} {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"syscall"
 	"time"
 )
 
@@ -38,11 +37,11 @@ type TaskOptions struct {
 var ErrUnfinished = errors.New("the work did not end in time")
 
 // RunTask gives the work the life of a worker: it begins when the database has
-// answered, ends on SIGTERM, SIGINT, the end of ctx or because of age, and the
+// answered, ends on one of EndSignals, the end of ctx or because of age, and the
 // service manager is told all the way. The error is that of the work.
 func RunTask(ctx context.Context, o TaskOptions) error {
 	signals := make(chan os.Signal, 4) // first, see Run
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(signals, EndSignals()...)
 	defer signal.Stop(signals)
 
 	w := newWorker(ctx, Options{

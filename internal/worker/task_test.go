@@ -61,9 +61,19 @@ func childTask(c childOptions) int {
 }
 
 // A task is announced as ready, shows its status, hands back what it holds on
-// SIGTERM and ends with status 0.
+// SIGTERM and on SIGHUP, and ends with status 0.
 func TestTaskHandsBack(t *testing.T) {
 	t.Parallel()
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(s.String(), func(t *testing.T) {
+			t.Parallel()
+			handsBack(t, s)
+		})
+	}
+}
+
+func handsBack(t *testing.T, end syscall.Signal) {
+	t.Helper()
 	m := &manager{tb: t, runtime: t.TempDir()}
 	p := m.start(childOptions{Task: "wait"}).ready()
 	p.until("work", func() bool { return strings.Contains(p.logText(), "task runs") })
@@ -73,7 +83,7 @@ func TestTaskHandsBack(t *testing.T) {
 	if newFleet(m.runtime).othersReady() {
 		t.Error("a task counts as a worker that is ready for requests")
 	}
-	p.signal(syscall.SIGTERM)
+	p.signal(end)
 	if status := p.wait(); status != 0 {
 		t.Errorf("exit status %d, want 0", status)
 	}
