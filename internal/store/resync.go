@@ -41,25 +41,20 @@ UPDATE arc SET
 const sqlRequestPush = partWant + ` WHERE id = $1`
 
 // RequestPushes does what RequestPush does for all ARCs of an RDI or, with "",
-// for all ARCs, and says for how many. Their logs do not mention it.
-func (s *Store) RequestPushes(ctx context.Context, rdi string, by Actor) (n int64, err error) {
-	err = s.longTx(ctx, "request pushes", func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, sqlRequestPushes, rdi)
-		if err != nil {
-			return err
-		}
-		n = tag.RowsAffected()
-		return audit(ctx, tx, Audit{Actor: by, Action: "arc.resync", RDI: rdi})
-	})
-	if err == nil {
+// for all ARCs, and says for how many. Their logs do not mention it. It is done in
+// batches, so that nobody who submits one of them waits for all of them; the number
+// is right if there is an error as well.
+func (s *Store) RequestPushes(ctx context.Context, rdi string, by Actor) (int64, error) {
+	return s.requestPushes(ctx, `$1::text = '' OR rdi = $1`, rdi, Audit{Actor: by, Action: "arc.resync", RDI: rdi})
+}
+
+func (s *Store) requestPushes(ctx context.Context, condition, argument string, a Audit) (int64, error) {
+	n, err := s.inBatches(ctx, "request pushes", partWant, condition, argument, func(tx pgx.Tx) error { return audit(ctx, tx, a) })
+	if n > 0 {
 		s.bell.ring()
 	}
 	return n, err
 }
-
-const sqlRequestPushes = partWant + `
-FROM (SELECT id AS chosen FROM arc WHERE $1::text = '' OR rdi = $1 ORDER BY id FOR NO KEY UPDATE) c
-WHERE id = c.chosen`
 
 // Park takes an ARC out of the queue until its content changes or somebody
 // requests a push. The fault is ARCNotFound if there is none.

@@ -221,10 +221,12 @@ func (s *Store) tx(ctx context.Context, doing string, f func(pgx.Tx) error) erro
 	return wrap(doing, tx.Commit(ctx))
 }
 
-// longTx is tx for work on a whole harvest or RDI.
+const sqlLongStatement = `SELECT set_config('statement_timeout', $1, true)`
+
+// longTx is tx for work on a whole harvest.
 func (s *Store) longTx(ctx context.Context, doing string, f func(pgx.Tx) error) error {
 	return s.tx(ctx, doing, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT set_config('statement_timeout', $1, true)`, milliseconds(longStatement)); err != nil {
+		if _, err := tx.Exec(ctx, sqlLongStatement, milliseconds(longStatement)); err != nil {
 			return err
 		}
 		return f(tx)
