@@ -590,7 +590,7 @@ CREATE TRIGGER pushes AFTER UPDATE OF push_wanted ON arc FOR EACH STATEMENT EXEC
 	defer conn.Close(context.Background())
 	rows := must(conn.Query(t.Context(), "SELECT concat_ws(' ', of, statement, lock, idle) FROM limits"))(t)
 	got := must(pgx.CollectRows(rows, pgx.RowTo[string]))(t)
-	want := []string{"end of a harvest 30min 20s 40s", "submission 20s 20s 40s", "pushes 20s 20s 40s"}
+	want := []string{"end of a harvest 30min 20s 40s", "submission 20s 1s 40s", "pushes 20s 20s 40s"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -55,6 +55,7 @@ type Store struct {
 	pool       *pgxpool.Pool
 	log        *slog.Logger
 	eventLimit int
+	patience   time.Duration // with an ARC that somebody else holds
 
 	touches  *group[*Submission, *Result]
 	puts     *group[*Submission, *Result]
@@ -75,12 +76,15 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, badDSN(err)
 	}
-	s := &Store{pool: pool, log: o.Logger, eventLimit: o.EventLimit}
+	s := &Store{pool: pool, log: o.Logger, eventLimit: o.EventLimit, patience: o.StatementTimeout}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
 	if s.eventLimit <= 0 {
 		s.eventLimit = defaultEventLimit
+	}
+	if s.patience <= 0 {
+		s.patience = defaultStatementTimeout
 	}
 	s.touches = newGroup(&s.work, func(q *Submission) (ID, int) { return q.ID, 0 }, s.touch)
 	s.puts = newGroup(&s.work, func(q *Submission) (ID, int) { return q.ID, len(q.frame) }, s.put)

@@ -77,7 +77,7 @@ type Result struct {
 func (s *Store) Submit(ctx context.Context, sub *Submission) (*Result, error) {
 	q := *sub
 	if s.forecast.unchanged() {
-		r, err := s.touches.do(ctx, &q)
+		r, err := s.inGroup(ctx, s.touches, &q)
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +87,7 @@ func (s *Store) Submit(ctx context.Context, sub *Submission) (*Result, error) {
 		}
 	}
 	q.frame = q.Content()
-	r, err := s.puts.do(ctx, &q)
+	r, err := s.inGroup(ctx, s.puts, &q)
 	if err != nil {
 		return nil, err
 	}
@@ -120,12 +120,15 @@ func (s *Store) together(subs []*Submission, sql string, arguments func([]*Submi
 	ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
 	defer cancel()
 	// What is stored already is found unchanged by the second attempt.
-	answers, err := again(ctx, s, func() ([]answer[*Result], error) { return s.statement(ctx, subs, sql, arguments(subs)) })
+	answers, err := again(ctx, s, func() ([]answer[*Result], error) { return s.statement(ctx, subs, sql, arguments(subs), lockPatience) })
 	if err == nil {
 		return answers
 	}
 	if isPoison(err) {
 		return s.alone(ctx, subs, sql, arguments)
+	}
+	if isHeld(err) {
+		return s.around(ctx, subs, err, sql, arguments)
 	}
 	answers = make([]answer[*Result], len(subs))
 	for i := range answers {
@@ -145,7 +148,7 @@ func (s *Store) alone(ctx context.Context, subs []*Submission, sql string, argum
 		var a []answer[*Result]
 		var err error
 		for range attemptsAlone {
-			if a, err = s.statement(ctx, one, sql, arguments(one)); err == nil || !isPoison(err) {
+			if a, err = s.statement(ctx, one, sql, arguments(one), lonePatience); err == nil || !isPoison(err) {
 				break
 			}
 		}
@@ -159,14 +162,14 @@ func (s *Store) alone(ctx context.Context, subs []*Submission, sql string, argum
 }
 
 // statement does the statement in one round trip and one transaction, behind those
-// that have to come before it. Harvests are locked by a statement of its own, so
+// that have to come before it, and waits only so long for each lock. Harvests are locked by a statement of its own, so
 // that the next one sees whether they have ended.
-func (s *Store) statement(ctx context.Context, subs []*Submission, sql string, arguments []any) ([]answer[*Result], error) {
+func (s *Store) statement(ctx context.Context, subs []*Submission, sql string, arguments []any, patience time.Duration) ([]answer[*Result], error) {
 	if err := failpoint.Hit(failpoint.CommitBegin); err != nil {
 		return nil, err
 	}
 	batch := &pgx.Batch{}
-	batch.Queue(sqlPlanOnce)
+	batch.Queue(sqlPlanOnce, milliseconds(patience))
 	if locks := harvestLocks(subs); len(locks) > 0 {
 		batch.Queue(sqlShareHarvests, locks)
 	}

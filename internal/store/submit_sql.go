@@ -1,10 +1,11 @@
 package store
 
-// sqlPlanOnce lets the rest of the transaction be executed as it was planned once.
+// sqlPlanOnce lets the rest of the transaction be executed as it was planned once, and
+// wait for locks no longer than $1.
 // PostgreSQL knows the length of a group when it is told the arrays, finds that a
 // plan for a few rows looks cheaper than one for any number, and so plans each small
 // group anew: that takes longer than to execute it. The plans are the same.
-const sqlPlanOnce = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true)`
+const sqlPlanOnce = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('lock_timeout', $1, true)`
 
 // sqlShareHarvests locks harvests against their end. $1: keys, sorted.
 const sqlShareHarvests = `SELECT pg_advisory_xact_lock_shared(k) FROM unnest($1::bigint[]) AS k`
