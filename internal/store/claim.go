@@ -231,7 +231,9 @@ SELECT content_hash, version, changed_in, content, content_size, head_tree
 FROM arc WHERE id = $1 AND lease_token = $2 AND lease_holder IS NOT NULL`
 
 // Renew extends the leases of claims and gives those that are lost; their
-// holders must stop without touching the remote again.
+// holders must stop without touching the remote again. A claim whose ARC somebody
+// else holds at the moment is passed over, so that the others do not run out: nobody
+// can take it meanwhile, and the next renewal comes before it can.
 func (s *Store) Renew(ctx context.Context, claims []*Claim, lease time.Duration) (lost []*Claim, err error) {
 	if err := failpoint.Hit(failpoint.Renewing); err != nil {
 		return nil, wrap("renew leases", err)
@@ -286,19 +288,20 @@ func (s *Store) onClaims(ctx context.Context, doing, sql string, claims []*Claim
 	return held, wrap(doing, err)
 }
 
-// partOurs locks the rows of claims that still hold, in the order of locking.
+// partOurs are the ARCs of claims that still hold.
 const partOurs = `
-WITH ours AS MATERIALIZED (
     SELECT arc.id FROM unnest($1::bytea[], $2::bigint[]) AS c(id, token)
-    JOIN arc ON arc.id = c.id AND arc.lease_token = c.token AND arc.lease_holder IS NOT NULL
-    ORDER BY arc.id FOR NO KEY UPDATE OF arc
-)`
+    JOIN arc ON arc.id = c.id AND arc.lease_token = c.token AND arc.lease_holder IS NOT NULL`
 
-const sqlRenew = partOurs + `
-UPDATE arc SET lease_until = now() + $3::interval, due_at = now() + $3::interval
-FROM ours WHERE arc.id = ours.id RETURNING arc.id`
+const sqlRenew = `
+WITH ours AS MATERIALIZED (` + partOurs + ` ORDER BY arc.id FOR NO KEY UPDATE OF arc SKIP LOCKED),
+renewed AS (
+    UPDATE arc SET lease_until = now() + $3::interval, due_at = now() + $3::interval
+    FROM ours WHERE arc.id = ours.id
+)` + partOurs
 
-const sqlRelease = partOurs + `
+const sqlRelease = `
+WITH ours AS MATERIALIZED (` + partOurs + ` ORDER BY arc.id FOR NO KEY UPDATE OF arc)
 UPDATE arc SET lease_holder = NULL, lease_until = NULL, due_at = now()
 FROM ours WHERE arc.id = ours.id RETURNING arc.id`
 

@@ -205,6 +205,33 @@ func TestReleaseAndRenew(t *testing.T) {
 	}
 }
 
+// Leases of a synchroniser do not run out because somebody holds the row of one of
+// its ARCs: that one is passed over, and is not lost.
+func TestAHeldRowIsPassedOverByRenewals(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	submit(t, s, submission("A", "x"))
+	submit(t, s, submission("B", "x"))
+	claims := must(s.ClaimDue(t.Context(), store.ClaimRequest{Holder: "t", Limit: 9, Lease: 0, Remote: "git"}))(t)
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	tx := must(conn.Begin(t.Context()))(t)
+	must(tx.Exec(t.Context(), `SELECT FROM arc WHERE identifier = 'A' FOR UPDATE`))(t)
+	if lost := must(s.Renew(t.Context(), claims, time.Hour))(t); len(claims) != 2 || len(lost) != 0 {
+		t.Errorf("%d of %d claims are lost, want none of 2", len(lost), len(claims))
+	}
+	if more := claimN(t, s, 9); len(more) != 0 {
+		t.Errorf("%d ARCs are claimed while one is held and the other renewed", len(more))
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if more := claimN(t, s, 9); len(more) != 1 || more[0].ID != idOf("A") {
+		t.Errorf("%d ARCs are due, want the one whose lease was not renewed", len(more))
+	}
+}
+
 // A claim that came to an end, in whatever way, is lost: it can neither be renewed
 // nor given back, and the ARC is as due as it was.
 func TestAClaimEndsOnce(t *testing.T) {

@@ -207,11 +207,6 @@ func TestRowsAreLockedInOrder(t *testing.T) {
 			claims := claimN(t, s, len(ids))
 			return func() error { return s.Release(context.Background(), claims) }
 		},
-		"renewal": func(t *testing.T, s *store.Store, _ store.Harvest) func() error {
-			t.Helper()
-			claims := claimN(t, s, len(ids))
-			return func() error { _, err := s.Renew(context.Background(), claims, 1e9); return err }
-		},
 		"pushes asked for": func(t *testing.T, s *store.Store, _ store.Harvest) func() error {
 			t.Helper()
 			return func() error { _, err := s.RequestPushes(context.Background(), "r", store.Actor{}); return err }
