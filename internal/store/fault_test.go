@@ -425,9 +425,13 @@ func TestCommitsAreSynchronous(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.DSN(t)
 	sql(t, dsn, `
-DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$;
+DO $$ BEGIN
+    EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database());
+    EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', current_database());
+END $$;
 CREATE FUNCTION insist() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF current_setting('synchronous_commit') <> 'on' THEN RAISE 'the commit is asynchronous'; END IF;
+    IF current_setting('transaction_isolation') <> 'read committed' THEN RAISE 'the transaction sees what it saw at its beginning'; END IF;
     RETURN NEW;
 END $$;
 CREATE TRIGGER insist BEFORE INSERT ON arc FOR EACH ROW EXECUTE FUNCTION insist()`)

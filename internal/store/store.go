@@ -129,6 +129,8 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	p["idle_in_transaction_session_timeout"] = milliseconds(2 * timeout)
 	// "Acknowledged" must not depend on what the cluster's default happens to be.
 	p["synchronous_commit"] = "on"
+	// Nor that a statement sees what those before it have waited for.
+	p["default_transaction_isolation"] = "read committed"
 	// Compiling takes longer than any statement of ours runs, and begins when one
 	// looks expensive, which it does as the tables grow.
 	p["jit"] = "off"
