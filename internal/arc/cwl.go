@@ -86,5 +86,5 @@ type CWLValue struct {
 	Text    string
 	List    []CWLValue // nil unless it is a list
 	Fields  []CWLNote  // nil unless it is a mapping
-	Written bool       // as in the crate: texts have their quotes, the items of a list lines of their own
+	Written bool       // as in the crate: texts have their quotes or are nothing, the items of a list lines of their own
 }

@@ -20,6 +20,7 @@ var (
 	errCWLForm  = errors.New("not a type in YAML")
 
 	errCWLMissing = errors.New("a field of it is missing")
+	errCWLTwice   = errors.New("a field of it is given twice")
 )
 
 // Limits of a type: its length, and how deep it is nested.
@@ -125,6 +126,7 @@ func parseBlock(text string) (arc.CWLType, error) {
 		return arc.CWLType{}, errCWLForm
 	}
 	n := doc.Content[0]
+	fillEmpty(n)
 	if n.Kind != yaml.MappingNode && hasCommentLine(doc) || n.Kind == yaml.SequenceNode && n.Anchor != "" {
 		return arc.CWLType{}, errCWLForm
 	}
@@ -239,6 +241,28 @@ func hasCommentLine(n *yaml.Node) bool {
 	return beside(n) || n.Kind == yaml.SequenceNode && (n.LineComment != "" || slices.ContainsFunc(n.Content, beside))
 }
 
+// fillEmpty turns what has nothing behind its keys and dashes into what the reference library takes it for: a mapping of
+// nothing but such fields into a text, such an item of a list into an empty mapping.
+func fillEmpty(n *yaml.Node) {
+	for _, child := range n.Content {
+		if n.Kind == yaml.SequenceNode && isEmptyScalar(child) {
+			child.Kind, child.Tag = yaml.MappingNode, ""
+		}
+		fillEmpty(child)
+	}
+	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
+		return
+	}
+	lines := make([]string, 0, len(n.Content)/2)
+	for pair := range slices.Chunk(n.Content, 2) {
+		if !isEmptyScalar(pair[1]) {
+			return
+		}
+		lines = append(lines, pair[0].Value+":")
+	}
+	n.Kind, n.Tag, n.Value, n.Content = yaml.ScalarNode, "", strings.Join(lines, "\n"), nil
+}
+
 var cwlNames = map[string]arc.CWLTypeKind{
 	"File": arc.CWLFile, "Directory": arc.CWLDirectory, "string": arc.CWLString, "int": arc.CWLInt,
 	"long": arc.CWLLong, "float": arc.CWLFloat, "double": arc.CWLDouble, "boolean": arc.CWLBoolean,
@@ -311,7 +335,7 @@ func decodeCWLMapping(n *yaml.Node, depth int) (arc.CWLType, error) {
 	switch kind.Value {
 	case "record":
 		fields, err := decodeCWLFields(yamlField(n, "fields"), depth)
-		if err != nil && !errors.Is(err, errCWLMissing) && !errors.Is(err, errCWLDepth) {
+		if errors.Is(err, errCWLType) || errors.Is(err, errCWLForm) {
 			fields, err = nil, nil // the reference library loses all fields when one is of an unknown type
 		}
 		return withNotes(arc.CWLType{Kind: arc.CWLRecord, Fields: fields}, n, err, "type", "fields")
@@ -380,6 +404,9 @@ func decodeCWLFields(n *yaml.Node, depth int) ([]arc.CWLField, error) {
 			pairs = append(pairs, [2]*yaml.Node{name, f})
 		}
 	case n.Kind == yaml.MappingNode:
+		if hasFieldTwice(n, nil) {
+			return nil, errCWLTwice
+		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			if !isEmptyScalar(n.Content[i+1]) {
 				pairs = append(pairs, [2]*yaml.Node{n.Content[i], n.Content[i+1]})

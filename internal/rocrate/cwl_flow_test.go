@@ -208,14 +208,82 @@ func TestFieldsOfFiles(t *testing.T) {
 	}
 }
 
-// A type with notes is written so that it reads back as itself.
-func TestNotesAreWritten(t *testing.T) {
+// A field that is given twice makes a mapping none, also of a record that loses its fields because of a later one, unless nobody looks at it or
+// the first is all that counts.
+func TestFieldsGivenTwice(t *testing.T) {
+	t.Parallel()
+	for text, isType := range map[string]bool{
+		"{type: record, fields: {a: int, a: string}}":                                                      false,
+		"{type: record, fields: {a: int, 'a': unknown}}":                                                   false,
+		"[{type: record, fields: [{name: b, type: {type: record, fields: {a: int, a: int}}}, {name: c}]}]": false,
+		"{type: record, fields: [{name: a, type: int, x: 1, x: 2}, {name: b, type: unknown}]}":             false,
+		"{type: record, fields: [{name: b, type: unknown}, {name: a, type: int, x: 1, x: 2}]}":             true,
+		"{type: enum, symbols: [a], x: 1, x: 2}":                                                           false,
+		"{type: enum, symbols: [a], x: [{y: {a: 1, a: 2}}]}":                                               false,
+		"{type: File, x: 1, x: 2}":                                                                         false,
+		"{type: File, secondaryFiles: [{a: 1, a: 2}]}":                                                     true,
+		"{type: enum, type: record, symbols: [a], symbols: b, doc: d, doc: {a: 1, a: 2}}":                  true,
+		"{type: record, fields: [{name: a, name: b, type: int, type: string}]}":                            true,
+		"{type: int, x: 1, x: 2}":                                                                          true,
+		"type: record\nfields:\n  a:\n  a: int":                                                            true,
+		"type: enum\nsymbols: [a]\nx: 1\nx:":                                                               true,
+		"type: enum\nsymbols: [a]\nx:\n  a: 1\n  a:":                                                       true,
+	} {
+		if got, err := parseCWLType(text); (err == nil) != isType {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+}
+
+// What has nothing behind its key is left out, unless it is kept as it is written; a mapping of nothing else is a text. An item
+// of a list without anything is an empty mapping.
+func TestFieldsWithoutValues(t *testing.T) {
+	t.Parallel()
+	text := func(s string) arc.CWLValue { return arc.CWLValue{Text: s} }
+	fields := func(notes ...arc.CWLNote) arc.CWLValue {
+		return arc.CWLValue{Fields: append([]arc.CWLNote{}, notes...)}
+	}
+	list := func(items ...arc.CWLValue) arc.CWLValue { return arc.CWLValue{List: items} }
+	kept := func(v arc.CWLValue) arc.CWLValue {
+		v.Written = true
+		return v
+	}
+	for source, want := range map[string]arc.CWLNote{
+		"x:\n  a:\n  b: c":                       {Key: "x", Value: fields(arc.CWLNote{Key: "b", Value: text("c")})},
+		"x:\n  a:":                               {Key: "x", Value: text("a:")},
+		"x:\n  a:\n  b:":                         {Key: "x", Value: text("a:\nb:")},
+		"x:\n  a:\n    b:":                       {Key: "x", Value: fields(arc.CWLNote{Key: "a", Value: text("b:")})},
+		"x:\n  -\n  - a:\n  - b":                 {Key: "x", Value: list(fields(), text("a:"), text("b"))},
+		"format:\n  a:":                          {Key: "format", Value: text("a:")},
+		"secondaryFiles:\n  a:":                  {Key: "secondaryFiles", Value: kept(text("a:"))},
+		"secondaryFiles:\n  -\n  - a:\n    b: c": {Key: "secondaryFiles", Value: kept(list(kept(fields()), kept(fields(arc.CWLNote{Key: "a", Value: kept(text(""))}, arc.CWLNote{Key: "b", Value: kept(text("c"))}))))},
+	} {
+		got, err := parseCWLType("type: File\n" + source)
+		if diff := cmp.Diff([]arc.CWLNote{want}, got.Notes); diff != "" || err != nil {
+			t.Errorf("%q: %v (-want +got):\n%s", source, err, diff)
+		}
+	}
+	got, err := parseCWLType("type: enum\nsymbols:\n  - a:\n  - b")
+	if diff := cmp.Diff([]string{"a:", "b"}, got.Symbols); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for _, source := range []string{"- int\n-", "- int\n- string:", "type:\n  int:", "type: enum\nsymbols:\n  -", "type: record\nfields:\n  -"} {
+		if got, err := parseCWLType(source); err == nil {
+			t.Errorf("%q was read as %+v", source, got)
+		}
+	}
+}
+
+// A type is written so that it reads back as itself, with its notes, and with quotes where brackets or commas need them.
+func TestTypesAreWritten(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		`{type: enum, symbols: [a], label: "l", z: {k: ["1", "x: y"]}}`,
 		`{type: record, fields: [{name: a, type: {type: File, format: "f"}, doc: "d"}], name: "n"}`,
 		`{type: array, items: {type: enum, symbols: [a]}, name: "q \"r\""}`,
 		`{type: File, secondaryFiles: [.bai, {pattern: "x: y", required: false}, 'it''s'], format: "f"}`,
+		`{type: array, items: "int[]?"}`, `["int[]?", "File[]", string?]`, `{type: array, items: int, label: "l"}`,
+		`{type: record, fields: [{name: "a, b", type: "int[][]"}, {name: c, type: int?}]}`, `{type: enum, symbols: ["a, b", "c]", "\n", d-1]}`,
 	} {
 		first, err := parseCWLType(text)
 		if err != nil || cwlText(first) != text {

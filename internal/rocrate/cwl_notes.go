@@ -35,21 +35,31 @@ func decodeCWLNotes(n *yaml.Node, known []string, texts ...string) ([]arc.CWLNot
 		}
 		notes = append(notes, arc.CWLNote{Key: key, Value: text})
 	}
-	return append(notes, otherNotes(n, slices.Concat(known, texts))...), nil
+	others, err := otherNotes(n, slices.Concat(known, texts))
+	return append(notes, others...), err
 }
 
 // otherNotes gives the fields of a mapping that are not known.
-func otherNotes(n *yaml.Node, known []string) []arc.CWLNote {
+func otherNotes(n *yaml.Node, known []string) ([]arc.CWLNote, error) {
 	if n.Kind != yaml.MappingNode {
-		return nil
+		return nil, nil
+	}
+	if hasFieldTwice(n, known) {
+		return nil, errCWLTwice
 	}
 	var notes []arc.CWLNote
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if key, value := n.Content[i].Value, n.Content[i+1]; !slices.Contains(known, key) && !isEmptyScalar(value) {
-			notes = append(notes, arc.CWLNote{Key: key, Value: decodeCWLValue(value)})
+		key, value := n.Content[i].Value, n.Content[i+1]
+		if slices.Contains(known, key) || isEmptyScalar(value) {
+			continue
 		}
+		is, err := decodeCWLValue(value)
+		if err != nil {
+			return nil, err
+		}
+		notes = append(notes, arc.CWLNote{Key: key, Value: is})
 	}
-	return notes
+	return notes, nil
 }
 
 // objectFields are the fields of the objects File and Directory of CWL, in the order in which they are written.
@@ -76,7 +86,7 @@ func decodeCWLObject(n *yaml.Node, kind arc.CWLTypeKind) ([]arc.CWLNote, error) 
 		)
 		switch key {
 		case "secondaryFiles", "listing":
-			is = writtenCWLValue(value)
+			is, err = writtenCWLValue(value)
 		case "size":
 			is, err = decodeCWLSize(value)
 		default:
@@ -87,7 +97,8 @@ func decodeCWLObject(n *yaml.Node, kind arc.CWLTypeKind) ([]arc.CWLNote, error) 
 		}
 		notes = append(notes, arc.CWLNote{Key: key, Value: is})
 	}
-	return append(notes, otherNotes(n, append([]string{"type", "class"}, fields...))...), nil
+	others, err := otherNotes(n, append([]string{"type", "class"}, fields...))
+	return append(notes, others...), err
 }
 
 func decodeCWLText(n *yaml.Node) (arc.CWLValue, error) {
@@ -111,39 +122,59 @@ func decodeCWLSize(n *yaml.Node) (arc.CWLValue, error) {
 }
 
 // decodeCWLValue reads a value of any kind.
-func decodeCWLValue(n *yaml.Node) arc.CWLValue { return cwlValue(n, false) }
+func decodeCWLValue(n *yaml.Node) (arc.CWLValue, error) { return cwlValue(n, false) }
 
 // writtenCWLValue reads a value of any kind that is kept as it is written, texts with their quotes. Only comments, anchors and tags
 // get lost.
-func writtenCWLValue(n *yaml.Node) arc.CWLValue { return cwlValue(n, true) }
+func writtenCWLValue(n *yaml.Node) (arc.CWLValue, error) { return cwlValue(n, true) }
 
-func cwlValue(n *yaml.Node, written bool) arc.CWLValue {
+func cwlValue(n *yaml.Node, written bool) (arc.CWLValue, error) {
 	switch n.Kind {
 	case yaml.SequenceNode:
 		nothing := arc.CWLValue{Fields: []arc.CWLNote{}} // what the reference library takes a comment for
 		if !written && (n.LineComment != "" || beginsWithComment(n)) {
-			return nothing
+			return nothing, nil
 		}
 		list := make([]arc.CWLValue, 0, len(n.Content))
 		for _, item := range n.Content {
 			if !written && item.HeadComment != "" {
 				list = append(list, nothing)
 			}
-			list = append(list, cwlValue(item, written))
+			value, err := cwlValue(item, written)
+			if err != nil {
+				return nothing, err
+			}
+			list = append(list, value)
 		}
-		return arc.CWLValue{List: list, Written: written}
+		return arc.CWLValue{List: list, Written: written}, nil
 	case yaml.MappingNode:
-		fields := []arc.CWLNote{}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			fields = append(fields, arc.CWLNote{Key: n.Content[i].Value, Value: cwlValue(n.Content[i+1], written)})
-		}
-		return arc.CWLValue{Fields: fields, Written: written}
+		fields, err := cwlFields(n, written)
+		return arc.CWLValue{Fields: fields, Written: written}, err
 	default:
 		if written {
-			return arc.CWLValue{Text: quotedScalar(n), Written: true}
+			return arc.CWLValue{Text: quotedScalar(n), Written: true}, nil
 		}
-		return arc.CWLValue{Text: plainScalar(n)}
+		return arc.CWLValue{Text: plainScalar(n)}, nil
 	}
+}
+
+// cwlFields reads the fields of a value. Those without a value are kept only as they are written.
+func cwlFields(n *yaml.Node, written bool) ([]arc.CWLNote, error) {
+	fields := []arc.CWLNote{}
+	if !written && hasFieldTwice(n, nil) {
+		return fields, errCWLTwice
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if !written && isEmptyScalar(n.Content[i+1]) {
+			continue
+		}
+		value, err := cwlValue(n.Content[i+1], written)
+		if err != nil {
+			return fields, err
+		}
+		fields = append(fields, arc.CWLNote{Key: n.Content[i].Value, Value: value})
+	}
+	return fields, nil
 }
 
 // quotedScalar gives the text of a scalar in the quotes it has.
@@ -189,6 +220,22 @@ func scalarText(n *yaml.Node) string {
 // isEmptyScalar says whether there is nothing behind a key. Such a field counts as absent.
 func isEmptyScalar(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0
+}
+
+// hasFieldTwice says whether a mapping has a field twice, apart from those that are known: of these the first counts.
+func hasFieldTwice(n *yaml.Node, known []string) bool {
+	seen := map[string]bool{}
+	for pair := range slices.Chunk(n.Content, 2) {
+		key := pair[0].Value
+		if isEmptyScalar(pair[1]) || slices.Contains(known, key) {
+			continue
+		}
+		if seen[key] {
+			return true
+		}
+		seen[key] = true
+	}
+	return false
 }
 
 // yamlField gives the value of a field of a mapping, nil if there is none.

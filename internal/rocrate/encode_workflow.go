@@ -121,16 +121,21 @@ func cwlText(t arc.CWLType) string {
 		if t.Items == nil {
 			return "File[]"
 		}
-		if simple := cwlText(*t.Items); !strings.ContainsAny(simple, "{[?") || strings.HasSuffix(simple, "[]") {
+		simple := cwlText(*t.Items)
+		if len(t.Notes) == 0 && (!strings.ContainsAny(simple, "{[?") || strings.HasSuffix(simple, "[]")) {
 			return simple + "[]"
 		}
-		return "{type: array, items: " + cwlText(*t.Items) + notesText(t.Notes) + "}"
+		return "{type: array, items: " + innerText(*t.Items) + notesText(t.Notes) + "}"
 	case arc.CWLEnum:
-		return "{type: enum, symbols: [" + strings.Join(t.Symbols, ", ") + "]" + notesText(t.Notes) + "}"
+		symbols := make([]string, len(t.Symbols))
+		for i, s := range t.Symbols {
+			symbols[i] = flowText(s)
+		}
+		return "{type: enum, symbols: [" + strings.Join(symbols, ", ") + "]" + notesText(t.Notes) + "}"
 	case arc.CWLRecord:
 		fields := make([]string, len(t.Fields))
 		for i, f := range t.Fields {
-			fields[i] = "{name: " + f.Name + ", type: " + cwlText(f.Type) + notesText(f.Notes) + "}"
+			fields[i] = "{name: " + flowText(f.Name) + ", type: " + innerText(f.Type) + notesText(f.Notes) + "}"
 		}
 		return "{type: record, fields: [" + strings.Join(fields, ", ") + "]" + notesText(t.Notes) + "}"
 	case arc.CWLUnion:
@@ -141,7 +146,7 @@ func cwlText(t arc.CWLType) string {
 		}
 		members := make([]string, len(t.Members))
 		for i, m := range t.Members {
-			members[i] = cwlText(m)
+			members[i] = innerText(m)
 			if m.Kind == arc.CWLNull {
 				members[i] = `"null"`
 			}
@@ -153,6 +158,23 @@ func cwlText(t arc.CWLType) string {
 		}
 	}
 	return string(t.Kind)
+}
+
+// innerText gives a CWL type as it stands within another one, where a name with brackets needs quotes.
+func innerText(t arc.CWLType) string {
+	text := cwlText(t)
+	if !strings.HasPrefix(text, "[") && (strings.HasSuffix(text, "[]") || strings.HasSuffix(text, "[]?")) {
+		return strconv.Quote(text)
+	}
+	return text
+}
+
+// flowText gives a text as it stands in flow-style YAML.
+func flowText(s string) string {
+	if wordForm.MatchString(s) {
+		return s
+	}
+	return strconv.Quote(s)
 }
 
 // notesText gives what is said about a type, to stand behind its fields.
@@ -174,6 +196,8 @@ func valueText(v arc.CWLValue) string {
 		return "[" + strings.Join(items, ", ") + "]"
 	case v.Fields != nil:
 		return "{" + strings.TrimPrefix(notesText(v.Fields), ", ") + "}"
+	case v.Written && v.Text == "":
+		return "null"
 	case v.Written:
 		return v.Text
 	}

@@ -154,6 +154,8 @@ func noteValue(v arc.CWLValue) yaml {
 		return yamlList(collect(v.List, noteValue))
 	case v.Fields != nil:
 		return notes(v.Fields)
+	case v.Written && v.Text == "":
+		return yamlNothing{}
 	}
 	return yamlText(v.Text)
 }

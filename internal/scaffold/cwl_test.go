@@ -86,6 +86,8 @@ func TestTypesOfCWL(t *testing.T) {
 			"\n      type: File\n      name: n\n      more:\n        list: [1, 2]"},
 		{arc.CWLType{Kind: arc.CWLDirectory, Notes: []arc.CWLNote{{Key: "listing", Value: written(written(), written(arc.CWLValue{Text: `"a"`, Written: true}))}}},
 			"\n    type: Directory\n    listing:\n      - []\n      -\n        - \"a\"", "\n      type: Directory\n      listing:\n        - []\n        -\n          - \"a\""},
+		{arc.CWLType{Kind: arc.CWLFile, Notes: []arc.CWLNote{{Key: "secondaryFiles", Value: arc.CWLValue{Fields: []arc.CWLNote{{Key: "a", Value: arc.CWLValue{Written: true}}}}}, {Key: "x"}}},
+			"\n    type: File\n    secondaryFiles:\n      a:\n    x: ", "\n      type: File\n      secondaryFiles:\n        a:\n      x: "},
 		{noted(array(kind(arc.CWLInt))), " int[]", " int[]"},
 		{union(noted(kind(arc.CWLFile)), kind(arc.CWLNull)), " File?", " File?"},
 		{union(kind(arc.CWLNull), array(enum("x"))), "\n    - null\n    -\n      type: array\n      items:\n        type: enum\n        symbols: [x]",

@@ -23,6 +23,8 @@ type (
 	yamlList []yaml
 	// yamlLines is a sequence with a line for each item.
 	yamlLines []yaml
+	// yamlNothing is no value at all: nothing stands behind the key.
+	yamlNothing struct{}
 )
 
 type yamlPair struct {
@@ -110,6 +112,8 @@ func (l yamlList) put(w *yamlWriter, level int) {
 		w.introduce(level, "-", item)
 	}
 }
+
+func (yamlNothing) put(*yamlWriter, int) {}
 
 func (l yamlLines) put(w *yamlWriter, level int) { yamlList(l).put(w, level) }
 
