@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"iter"
+	"math"
 	"slices"
 )
 
@@ -11,7 +12,7 @@ import (
 // a cell in some or all of the columns.
 //
 // It is laid out for many rows. Distinct cells are stored once, in the spelling
-// of the first, and rows hold numbers of cells. Rows that have the same columns
+// of the first, column by column, and rows hold numbers of cells. Rows that have the same columns
 // share one shape. So a row costs four bytes for each cell that it has, eight
 // of its own and nothing for cells it does not have, however wide the table.
 type Table struct {
@@ -91,11 +92,16 @@ type TableBuilder struct {
 	keys     []headerKey // by number of header
 	byShape  map[string]uint32
 	interned interner
+	variants []variant
 
 	row    []uint32 // header numbers of the row under construction
 	opened []Header
 	key    []byte
 }
+
+// variant is a place among the cells of all rows whose cell is spelled otherwise than the
+// one that is stored, and the number of its own term.
+type variant struct{ at, term uint32 }
 
 // NewTableBuilder begins a table.
 func NewTableBuilder(name string) *TableBuilder {
@@ -116,7 +122,11 @@ func (b *TableBuilder) Add(h Header, c Cell) {
 	}
 	b.row = append(b.row, header)
 	b.opened = append(b.opened, h)
-	b.table.cells = append(b.table.cells, b.interned.intern(&b.table.pool, c, cell))
+	n, extra := b.interned.intern(&b.table.pool, c, cell)
+	if b.table.pool.at(n).extra != extra {
+		b.variants = append(b.variants, variant{uint32(len(b.table.cells)), extra})
+	}
+	b.table.cells = append(b.table.cells, n)
 }
 
 // above gives the numbers of header and cell at a place of the row that was ended last.
@@ -208,10 +218,37 @@ func (b *TableBuilder) Table() *Table {
 			wait(s)
 		}
 	}
+	if len(b.variants) > 0 {
+		b.respell()
+	}
 	for s := range t.shapes {
 		t.shapes[s].headers, t.shapes[s].opened = nil, nil
 	}
 	return t
+}
+
+// respell gives the cells of several spellings that of the first, column by column, which is how the reference library
+// comes by them; while rows were added it was that of the first row.
+func (b *TableBuilder) respell() {
+	t := &b.table
+	type place struct{ column, at uint32 }
+	first := make([]place, t.pool.n) // the zero value is before all others
+	for _, v := range b.variants {
+		first[t.cells[v.at]].column = math.MaxUint32
+	}
+	for _, row := range t.rows {
+		for k, column := range t.shapes[row.shape].columns {
+			at := row.start + uint32(k)
+			if f := &first[t.cells[at]]; column < f.column {
+				*f = place{column, at}
+			}
+		}
+	}
+	for _, v := range b.variants {
+		if n := t.cells[v.at]; first[n].at == v.at {
+			t.pool.at(n).extra = v.term
+		}
+	}
 }
 
 // pool holds the distinct cells of a table, 24 bytes each, in pieces that are never moved: growing
@@ -290,9 +327,9 @@ func newInterner() interner {
 	}
 }
 
-// intern gives the number of a cell. It is quick if the cell has much in common with that of the
+// intern gives the number of a cell, and that of its term or format as it is spelled. It is quick if the cell has much in common with that of the
 // number near, if there is one.
-func (in *interner) intern(p *pool, c Cell, near uint32) uint32 {
+func (in *interner) intern(p *pool, c Cell, near uint32) (cell, extra uint32) {
 	pc := poolCell{text: c.Text, kind: c.Kind}
 	guess := uint32(0)
 	if int(near) < p.n && p.at(near).kind == c.Kind {
@@ -313,7 +350,7 @@ func (in *interner) intern(p *pool, c Cell, near uint32) uint32 {
 		class = pc.extra
 	}
 	if int(near) < p.n && *p.at(near) == pc {
-		return near
+		return near, pc.extra
 	}
 	h := in.hash(pc.text, pc.kind, class)
 	for i := h; ; i++ {
@@ -324,13 +361,13 @@ func (in *interner) intern(p *pool, c Cell, near uint32) uint32 {
 			if 4*p.n > 3*len(in.slots) {
 				in.grow()
 			}
-			return uint32(p.n - 1)
+			return uint32(p.n - 1), pc.extra
 		}
 		if s.hash != h {
 			continue
 		}
 		if q := p.at(s.cell - 1); q.kind == pc.kind && q.text == pc.text && in.classOfCell(*q) == class {
-			return s.cell - 1
+			return s.cell - 1, pc.extra
 		}
 	}
 }

@@ -112,6 +112,32 @@ func TestLaterCellsTakeTheSpellingOfTheFirst(t *testing.T) {
 	}
 }
 
+// The first cell is that of the leftmost column, also when a row above has an equal one further right.
+func TestTheFirstCellIsThatOfTheFirstColumn(t *testing.T) {
+	t.Parallel()
+	p := func(name, accession string) field {
+		return field{arc.NewHeader(arc.ParameterColumn, name), arc.NewTermCell(arc.NewTerm("x", accession))}
+	}
+	unit := func(name, accession string) field {
+		return field{arc.NewHeader(arc.ParameterColumn, name), arc.NewUnitizedCell("5", arc.NewTerm("g", accession))}
+	}
+	table := build(
+		[]field{p("a", "A:1"), p("b", "ms:1"), p("c", "ms:2"), unit("d", "uo:1")},
+		[]field{p("a", "Ms:1"), p("b", "MS:1"), p("c", "MS:2"), unit("d", "UO:1")},
+		[]field{p("b", "MS:2"), p("a", "MS:1"), unit("b", "Uo:1")}, // the last two make columns of their own
+	)
+	var got []string
+	for i := range table.NumRows() {
+		for _, c := range table.Row(i) {
+			got = append(got, c.Term.TAN)
+		}
+	}
+	want := []string{"A:1", "Ms:1", "MS:2", "uo:1", "Ms:1", "Ms:1", "MS:2", "uo:1", "MS:2", "Ms:1", "uo:1"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("accessions (-want +got):\n%s", diff)
+	}
+}
+
 // Whatever the rows are, every row of the table holds exactly its own cells, in
 // its own order, and each under an equal header.
 func TestAlignmentLosesNothing(t *testing.T) {
