@@ -216,6 +216,35 @@ func TestMergingUnderOwnContexts(t *testing.T) {
 	}
 }
 
+// An entity that is given twice is refused if a context of its own expands a key that has to be looked at to something that is no address:
+// any key of what is added, one that the first lacks, and all of the first when something is set.
+func TestMergingUnderOwnContextsThatBreak(t *testing.T) {
+	t.Parallel()
+	const own = `"@context":{"name":"ex:thing"}`
+	const first, second = "crate-context /@graph/0/@context e", "crate-context /@graph/1/@context e"
+	for _, c := range []struct{ first, second, want string }{
+		{own, `"name":"f"`, first},
+		{own + `,"name":"g"`, `"name":"f"`, first},
+		{own + `,"name":"f"`, `"name":"f"`, ""},
+		{own + `,"name":"f"`, `"x":"f"`, first},
+		{own + `,"name":"f","x":1`, `"x":1`, ""},
+		{own + `,"name":"f","x":1`, `"x":2`, first},
+		{own + `,"name":"f","x":[1]`, `"x":1`, ""},
+		{own + `,"name":"f","x":[1]`, `"x":[1]`, first},
+		{own + `,"name":"f","x":1`, `"x":[1]`, ""},
+		{own + `,"name":"f","x":[1]`, `"x":2`, first},
+		{own, `"x":"f"`, ""},
+		{own, own, ""},
+		{`"name":"f"`, own + `,"x":"f"`, ""},
+		{`"name":"f"`, own + `,"name":"f"`, second},
+	} {
+		got := strings.Join(problems(t, `{"@id":"e","@type":"A",`+c.first+`}`, `{"@id":"e","@type":"A",`+c.second+`}`), "; ")
+		if got != c.want {
+			t.Errorf("%s and %s: %q, want %q", c.first, c.second, got, c.want)
+		}
+	}
+}
+
 // A number that is no integer cannot be merged with something that is no number.
 func TestNumbersThatCannotBeMerged(t *testing.T) {
 	t.Parallel()

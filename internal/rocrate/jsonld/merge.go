@@ -14,21 +14,26 @@ type merged struct {
 	values []values
 	seen   []map[string]struct{} // identities of the values of lists, nil until needed
 	byKey  map[string]int
+	first  Node
 	own    *context // of the first
+	// unnamed is a key of the first that its own context expands to no address. The reference library looks at
+	// all keys when it changes one.
+	unnamed string
 }
 
-// find gives the number of a key. One that an own context has another name for is moved to that name.
-func (m *merged) find(key string) (int, bool) {
+// findKey gives the number of a key. One that an own context has another name for is moved to that name.
+func (g *Graph) findKey(m *merged, key string) (int, bool) {
 	i, ok := m.byKey[key]
 	if ok {
 		return i, true
 	}
-	if i, ok = m.byKey[m.own.name(key)]; !ok {
+	name := g.name(m.own, m.first, key)
+	if i, ok = m.byKey[name]; !ok {
 		if term, known := m.own.term(key); known {
 			i, ok = m.byKey[term]
 		}
 	}
-	if name := m.own.name(key); ok {
+	if ok {
 		m.add(name, m.values[i])
 		i = m.byKey[name]
 	}
@@ -57,13 +62,19 @@ func (n Node) ownContext() *context {
 	return &context{}
 }
 
-// name gives what a key stands for, or the key if that is unknown.
-func (c *context) name(key string) string {
+// name gives what a key stands for in a context of an entity's own, or the key if that is unknown.
+func (g *Graph) name(own *context, n Node, key string) string {
 	var r resolution
-	if iri, ok := c.resolve(&r, key); ok {
-		return iri
+	iri, ok := own.resolve(&r, key)
+	if r.failed {
+		g.broken = true
+		g.report(CodeContext, n.member(codeContext), n.ID(),
+			"the context of an entity that is given twice expands the property "+quote(key)+" by a prefix that is no address")
 	}
-	return key
+	if !ok {
+		return key
+	}
+	return iri
 }
 
 // merge adds the properties of another entry with its @id to an entity. Its types stay.
@@ -76,9 +87,13 @@ func (g *Graph) merge(number uint32, more *entity) {
 	m := g.merged[number]
 	if m == nil {
 		first := Node{g.load(g.entries.at(int(number)), 0, nil)}
-		m = &merged{byKey: map[string]int{}, own: first.ownContext()}
+		m = &merged{byKey: map[string]int{}, first: first, own: first.ownContext()}
 		for key, vs := range first.keys() {
 			m.add(key, vs)
+			var r resolution
+			if m.own.resolve(&r, key); r.failed {
+				m.unnamed = key
+			}
 		}
 		if g.merged == nil {
 			g.merged = map[uint32]*merged{}
@@ -87,8 +102,9 @@ func (g *Graph) merge(number uint32, more *entity) {
 	}
 	own := (Node{more}).ownContext()
 	for key, vs := range (Node{more}).keys() {
-		key = own.name(key)
-		i, ok := m.find(key)
+		key = g.name(own, Node{more}, key)
+		i, ok := g.findKey(m, key)
+		changed := true
 		switch {
 		case !ok:
 			for v := range vs.all() {
@@ -97,8 +113,13 @@ func (g *Graph) merge(number uint32, more *entity) {
 			m.add(key, vs)
 		case m.values[i].isSingle():
 			m.values[i] = g.mergeSingle(more, m.values[i], vs)
+			changed = m.values[i].isList
 		default:
-			g.mergeList(more, m, i, vs)
+			changed = g.mergeList(more, m, i, vs)
+		}
+		if changed && m.unnamed != "" {
+			g.name(m.own, m.first, m.unnamed)
+			m.unnamed = ""
 		}
 	}
 }
@@ -137,17 +158,18 @@ func (g *Graph) mergeSingle(e *entity, have, more values) values {
 }
 
 // mergeList appends values of an entity that the list with number i does not have yet. Joining two arrays
-// also removes what the first has twice.
-func (g *Graph) mergeList(e *entity, m *merged, i int, more values) {
+// also removes what the first has twice. It says whether something was set.
+func (g *Graph) mergeList(e *entity, m *merged, i int, more values) bool {
 	if more.isSingle() && isDecimal(more.single) {
 		contained := false
 		for v := range m.values[i].all() { // all of them: one that cannot be compared is an error
 			contained = g.isSame(e, more.single, v) || contained
 		}
 		if contained {
-			return
+			return false
 		}
 	}
+	set := !more.isSingle()
 	seen := m.seen[i]
 	if seen == nil {
 		seen = map[string]struct{}{}
@@ -176,7 +198,9 @@ func (g *Graph) mergeList(e *entity, m *merged, i int, more values) {
 		seen[is] = struct{}{}
 		g.flatten(v)
 		m.values[i].list = append(m.values[i].list, v)
+		set = true
 	}
+	return set
 }
 
 // identity is equal for values that merging takes for the same: nodes, references
