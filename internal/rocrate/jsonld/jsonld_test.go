@@ -208,6 +208,10 @@ func TestMergingUnderOwnContexts(t *testing.T) {
 		{own + `"label":"a"`, `"http://schema.org/name":"b"`, "b a"},
 		{own + `"label":"a"`, `"label":"b"`, "b a"},
 		{own + `"":"a"`, `"http://schema.org/name":"b"`, "b"},
+		{own + `"label":"a"`, `"label":"a"`, "a"},
+		{own + `"label":"a"`, `"label":["b"]`, "b a"},
+		{own + `"http://schema.org/name":"a"`, `"label":"b"`, "b a"},
+		{`"@context":{"name":"http://schema.org/label"},"name":"a"`, `"name":"b"`, "a"}, // the two are a label
 	} {
 		n := entity(t, read(t, context12, `{"@id":"x","@type":"A",`+c.first+`}`, `{"@id":"x","@type":"A",`+c.second+`}`), "x")
 		if got := strings.Join(slices.Collect(n.Texts(jsonld.Name)), " "); got != c.want {

@@ -15,29 +15,46 @@ type merged struct {
 	seen   []map[string]struct{} // identities of the values of lists, nil until needed
 	byKey  map[string]int
 	first  Node
-	own    *context // of the first
+	own    *context        // of the first
+	names  map[string]bool // what keys stand for in that, nil if there is none
 	// unnamed is a key of the first that its own context expands to no address. The reference library looks at
 	// all keys when it changes one.
 	unnamed string
 }
 
-// findKey gives the number of a key. One that an own context has another name for is moved to that name.
+// findKey gives the number of a key, or of what the own context of the first has for it.
 func (g *Graph) findKey(m *merged, key string) (int, bool) {
 	i, ok := m.byKey[key]
 	if ok {
 		return i, true
 	}
-	name := g.name(m.own, m.first, key)
-	if i, ok = m.byKey[name]; !ok {
+	if i, ok = m.byKey[g.name(m.own, m.first, key)]; !ok {
 		if term, known := m.own.term(key); known {
 			i, ok = m.byKey[term]
 		}
 	}
-	if ok {
-		m.add(name, m.values[i])
-		i = m.byKey[name]
-	}
 	return i, ok
+}
+
+// target gives the key under which a value is set: what the key stands for in the own context of the first if that has a
+// key for it. What stands under that key remains there.
+func (m *merged) target(key string) string {
+	if m.names == nil {
+		return key
+	}
+	if name := m.own.nameOf(key); m.names[name] {
+		return name
+	}
+	return key
+}
+
+// set sets the values of a key.
+func (m *merged) set(key string, vs values) {
+	if i, ok := m.byKey[key]; ok {
+		m.values[i], m.seen[i] = vs, nil
+		return
+	}
+	m.add(key, vs)
 }
 
 func (m *merged) get(key string) values {
@@ -52,6 +69,9 @@ func (m *merged) add(key string, vs values) {
 	m.keys = append(m.keys, key)
 	m.values = append(m.values, vs)
 	m.seen = append(m.seen, nil)
+	if m.names != nil {
+		m.names[m.own.nameOf(key)] = true
+	}
 }
 
 // ownContext gives the context of an entity's own, an empty one if it has none.
@@ -65,16 +85,22 @@ func (n Node) ownContext() *context {
 // name gives what a key stands for in a context of an entity's own, or the key if that is unknown.
 func (g *Graph) name(own *context, n Node, key string) string {
 	var r resolution
-	iri, ok := own.resolve(&r, key)
+	own.resolve(&r, key)
 	if r.failed {
 		g.broken = true
 		g.report(CodeContext, n.member(codeContext), n.ID(),
 			"the context of an entity that is given twice expands the property "+quote(key)+" by a prefix that is no address")
 	}
-	if !ok {
-		return key
+	return own.nameOf(key)
+}
+
+// nameOf gives what a key stands for, or the key if that is unknown.
+func (c *context) nameOf(key string) string {
+	var r resolution
+	if iri, ok := c.resolve(&r, key); ok {
+		return iri
 	}
-	return iri
+	return key
 }
 
 // merge adds the properties of another entry with its @id to an entity. Its types stay.
@@ -88,6 +114,9 @@ func (g *Graph) merge(number uint32, more *entity) {
 	if m == nil {
 		first := Node{g.load(g.entries.at(int(number)), 0, nil)}
 		m = &merged{byKey: map[string]int{}, first: first, own: first.ownContext()}
+		if first.member(codeContext).Exists() {
+			m.names = map[string]bool{}
+		}
 		for key, vs := range first.keys() {
 			m.add(key, vs)
 			var r resolution
@@ -110,11 +139,17 @@ func (g *Graph) merge(number uint32, more *entity) {
 			for v := range vs.all() {
 				g.flatten(v)
 			}
-			m.add(key, vs)
+			m.set(m.target(key), vs)
 		case m.values[i].isSingle():
-			m.values[i] = g.mergeSingle(more, m.values[i], vs)
-			changed = m.values[i].isList
+			merged := g.mergeSingle(more, m.values[i], vs)
+			if changed = merged.isList; changed {
+				m.set(m.target(key), merged)
+			}
 		default:
+			if at := m.target(key); key != m.keys[i] && at != m.keys[i] { // else a list would be copied time and again
+				m.set(at, m.values[i])
+				i = m.byKey[at]
+			}
 			changed = g.mergeList(more, m, i, vs)
 		}
 		if changed && m.unnamed != "" {
