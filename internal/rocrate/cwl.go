@@ -44,8 +44,8 @@ func parseCWLType(text string) (arc.CWLType, error) {
 	if strings.Count(text, "[")+strings.Count(text, "{") > 1000 {
 		return arc.CWLType{}, errCWLDepth
 	}
-	if strings.HasPrefix(strings.TrimLeft(text, "\r\n"), " ") {
-		return arc.CWLType{}, errCWLForm // the first line must not be indented
+	if before := text[:len(text)-len(strings.TrimLeft(text, " \r\n"))]; strings.HasSuffix(before, " ") {
+		return arc.CWLType{}, errCWLForm // the first line that is not blank must not be indented
 	}
 	trimmed := arc.TrimSpace(text)
 	if strings.HasPrefix(trimmed, "[") || strings.HasPrefix(trimmed, "{") {

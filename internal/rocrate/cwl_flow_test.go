@@ -76,9 +76,9 @@ func TestTypesInBlockStyle(t *testing.T) {
 	record := &arc.CWLType{Kind: arc.CWLRecord, Fields: []arc.CWLField{{Name: "a", Type: intType}, {Name: "b", Type: text}}}
 	for source, want := range map[string]*arc.CWLType{
 		`"int"`: &intType, `'int'`: &intType, "int # c": &intType, "\tint\r\n": &intType, "--- int": &intType, "!x int": &intType,
-		"type: int # c": &intType, "|-\n  int": &intType, "int\n...": &intType,
+		"type: int # c": &intType, "|-\n  int": &intType, "int\n...": &intType, "  \n \r\nint": &intType,
 		"type: array\nitems: int": array, "type:\n  items: int\n  type: array": array, "{type:array,items:int}": array,
-		"- int\n- string": union, "---\n[int, string]": union,
+		"- int\n- string": union, "  \n- int\n- string": union, "---\n[int, string]": union,
 		"type: enum\nsymbols:\n- a\n- \"b c\"":                                                      enum,
 		"type: record\nfields:\n  - name: a\n    type: int\n  - name: b\n    type: string":          record,
 		"type: record\nfields:\n  a: int\n  b:\n    type: string":                                   record,
@@ -93,7 +93,7 @@ func TestTypesInBlockStyle(t *testing.T) {
 		"%YAML 1.2\n---\nint": &intType, "%YAML 9\nint": &intType, "%TAG ! x:\n\n--- [int, string]": union, "%YAML 1.2\n{type: array, items: int}": array,
 		"\n %FOO\n- int\n- string": union, "%int": nil, "---\n%YAML 1.2\n---\nint": nil,
 		"int#c": nil, "{? type : int}": &intType, // where the reference library reads its own YAML
-		" int": nil, "\n  int": nil, "# c\nint": nil, "int\n# c": nil, "- int\n# c\n- string": nil, "int\n---\nstring": nil, "|\n  int": nil,
+		" int": nil, "\n  int": nil, " \n int": nil, "# c\nint": nil, "int\n# c": nil, "- int\n# c\n- string": nil, "int\n---\nstring": nil, "|\n  int": nil,
 		"type: record\nfields:\n  - name: a\n    type: int\n  # c\n  - name: b\n    type: int": nil, "type: record\nfields:\n  a:\n    # c\n    type: int": nil,
 		"type: array\nitems:\n  # c\n  int": nil, "type: array\nitems:\n  - int\n  # c\n  - string": nil, "type: [int] # c": nil, "type:\n  # c\n  - int": nil,
 		"type: enum\nsymbols:\n  # c\n  - a": nil, "type: enum\nsymbols:\n  - a\n  # c\n  - b": nil, "type: enum\nsymbols: [a] # c": nil,
