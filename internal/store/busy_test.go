@@ -15,16 +15,19 @@ import (
 	"github.com/fairagro/middleware-api/internal/store"
 )
 
+// harvestLock is the statement that locks a harvest as its end does.
+func harvestLock(h uuid.UUID) string {
+	return fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, int64(binary.BigEndian.Uint64(h[:8])))
+}
+
 // An ARC that somebody else holds, or whose harvest is being ended for long,
 // waits by itself: other ARCs that come together with it are stored. It is stored
 // as soon as it is free.
 func TestAHeldARCHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()
 	for name, hold := range map[string]func(harvest uuid.UUID) string{
-		"the row": func(uuid.UUID) string { return `SELECT FROM arc WHERE identifier = 'held' FOR UPDATE` },
-		"its harvest": func(h uuid.UUID) string { // as its end does
-			return fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, int64(binary.BigEndian.Uint64(h[:8])))
-		},
+		"the row":     func(uuid.UUID) string { return `SELECT FROM arc WHERE identifier = 'held' FOR UPDATE` },
+		"its harvest": harvestLock,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -73,6 +76,39 @@ func TestAHeldARCHoldsUpNobodyElse(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Harvests that take long to end leave connections for uploads.
+func TestEndsOfHarvestsLeaveConnections(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := must(store.Open(t.Context(), store.Options{DSN: dsn, MaxConns: 2}))(t)
+	t.Cleanup(s.Close)
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	tx := must(conn.Begin(t.Context()))(t)
+	var ends sync.WaitGroup
+	for range 3 {
+		h := begin(t, s).ID
+		must(tx.Exec(t.Context(), harvestLock(h)))(t)
+		ends.Go(func() {
+			if _, err := s.EndHarvest(context.Background(), h, store.Completed, store.EndOptions{}); err != nil {
+				t.Errorf("end of a harvest: %v", err)
+			}
+		})
+	}
+	awaitLock(t, dsn, "the first end waits")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for i := range 3 {
+		if _, err := s.Submit(ctx, submission(fmt.Sprint("A", i), "x")); err != nil {
+			t.Errorf("a submission meanwhile: %v", err)
+		}
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ends.Wait()
 }
 
 // Patience with a held ARC ends, and its sender is told to come again.

@@ -56,6 +56,7 @@ type Store struct {
 	log        *slog.Logger
 	eventLimit int
 	patience   time.Duration // with an ARC that somebody else holds
+	long       chan struct{} // holds as many as may use a connection for long at a time
 
 	touches  *group[*Submission, *Result]
 	puts     *group[*Submission, *Result]
@@ -86,6 +87,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.patience <= 0 {
 		s.patience = defaultStatementTimeout
 	}
+	s.long = make(chan struct{}, max(1, config.MaxConns/2))
 	s.touches = newGroup(&s.work, func(q *Submission) (ID, int) { return q.ID, 0 }, s.touch)
 	s.puts = newGroup(&s.work, func(q *Submission) (ID, int) { return q.ID, len(q.frame) }, s.put)
 	s.bell = newBell(&s.work, s.notify)
@@ -229,8 +231,15 @@ func (s *Store) tx(ctx context.Context, doing string, f func(pgx.Tx) error) erro
 
 const sqlLongStatement = `SELECT set_config('statement_timeout', $1, true)`
 
-// longTx is tx for work on a whole harvest.
+// longTx is tx for work on a whole harvest. However many harvests end at a time,
+// half of the connections remain for everybody else.
 func (s *Store) longTx(ctx context.Context, doing string, f func(pgx.Tx) error) error {
+	select {
+	case s.long <- struct{}{}:
+		defer func() { <-s.long }()
+	case <-ctx.Done():
+		return wrap(doing, ctx.Err())
+	}
 	return s.tx(ctx, doing, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, sqlLongStatement, milliseconds(longStatement)); err != nil {
 			return err
