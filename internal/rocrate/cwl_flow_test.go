@@ -99,6 +99,7 @@ func TestTypesInBlockStyle(t *testing.T) {
 		"type: enum\nsymbols:\n  # c\n  - a": nil, "type: enum\nsymbols:\n  - a\n  # c\n  - b": nil, "type: enum\nsymbols: [a] # c": nil,
 		"type: enum\nsymbols:": nil, "type: array\nitems:": nil, "{type: File, size: }": nil, "[{type: File, format: }]": nil,
 		"int\nstring": nil, "type: array\n  items: int": nil, "[int,\n string]": nil, "{type: enum, symbols: [a#b]}": nil, "&a [int]": nil,
+		"type: array\nitems: \"string\"[]": nil, "type: array\nitems: int\nrecord": nil, "doc: d\n{type: array, items: int}": nil, "type:\n  doc: d\n  - int": nil,
 		"{type: record, fields: [{name: a}]}": nil, "{type: array}": nil, "{type: enum, symbols: a}": nil, "*a": nil,
 	} {
 		got, err := parseCWLType(source)

@@ -53,7 +53,7 @@ func TestLicenseFile(t *testing.T) {
 func TestLicensesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{
-		"", "/", ".", "./", "a/..", "LICENSE/", "../LICENSE", "a/../../b", `..\LICENSE`, `a\..\..\b`, "//../x",
+		"", "/", ".", "./", "a/..", "LICENSE/", "../LICENSE", "a/../../b", `..\LICENSE`, `a\..\..\b`, "//../x", `.\`, `./.\`,
 		".git/config", ".GIT/hooks/pre-commit", "a/.git/config", ".git", `.git\config`, ".git /x", ".g\u200cit/x", "GIT~1/x", ".git::$INDEX_ALLOCATION/x",
 		"a\x00b", strings.Repeat("a", 256), strings.Repeat("a/", 1500) + "a",
 		"isa.investigation.xlsx", "./isa.investigation.xlsx", "isa.investigation.xlsx/x", "assays", "studies/s", "studies/s/isa.study.xlsx", "studies/s/README.md/x",
