@@ -208,6 +208,9 @@ func surroundings() map[string]fault {
 		"sync frozen":      freeze(func(w *world, _ *rand.Rand) *unit { return w.fleet.syncs[0] }),
 		"other frozen":     freeze(func(w *world, _ *rand.Rand) *unit { return w.fleet.syncs[1] }),
 		"any worker stops": freeze(func(w *world, r *rand.Rand) *unit { return one(w.fleet.workers, r) }),
+		"rows held": func(w *world, r *rand.Rand) (time.Duration, func()) {
+			return mostly(r, 1500*time.Millisecond, 6*time.Second), w.hold(1 + r.IntN(20))
+		},
 	}
 	for _, name := range []string{"database", "git", "front"} {
 		deck[name+" connections cut"] = func(w *world, _ *rand.Rand) (time.Duration, func()) {
@@ -253,6 +256,18 @@ func (w *world) query(sql string, arguments ...any) {
 	}
 	defer conn.Close(context.Background())
 	_, _ = conn.Exec(ctx, sql, arguments...)
+}
+
+// hold locks the rows of some ARCs until it is told to free them, as a transaction
+// does that somebody has forgotten in psql.
+func (w *world) hold(arcs int) (free func()) {
+	conn, err := pgx.Connect(w.tb.Context(), w.dsn)
+	if err != nil {
+		return nothing
+	}
+	_, _ = conn.Exec(w.tb.Context(), `BEGIN`)
+	_, _ = conn.Exec(w.tb.Context(), `SELECT FROM arc WHERE id IN (SELECT id FROM arc ORDER BY random() LIMIT $1) ORDER BY id FOR UPDATE SKIP LOCKED`, arcs)
+	return func() { _ = conn.Close(context.Background()) }
 }
 
 // fill takes all space of a file system until it is told to free it.
