@@ -90,6 +90,25 @@ func TestAnEmptyDatabaseIsNotReady(t *testing.T) {
 	}
 }
 
+// A migration that PostgreSQL ends, to let uploads go on that hold its tables in
+// another order, is tried again.
+func TestMigrationsOutlastDeadlocks(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Empty(t)
+	sql(t, dsn, `
+CREATE SEQUENCE deadlocks;
+CREATE FUNCTION deadlock() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF to_regclass('arc') IS NOT NULL AND nextval('deadlocks') <= 3 THEN RAISE 'as if' USING ERRCODE = 'deadlock_detected'; END IF;
+END $$;
+CREATE EVENT TRIGGER deadlock ON ddl_command_start EXECUTE FUNCTION deadlock();`)
+	if err := store.Migrate(t.Context(), dsn); err != nil {
+		t.Fatal(err)
+	}
+	if have, want, err := store.SchemaVersion(t.Context(), dsn); err != nil || have != want {
+		t.Errorf("the schema has version %d, want %d: %v", have, want, err)
+	}
+}
+
 // Any number of processes may migrate at once.
 func TestMigrationsRunOnce(t *testing.T) {
 	t.Parallel()

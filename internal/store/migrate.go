@@ -3,11 +3,13 @@ package store
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -43,10 +45,24 @@ func Migrate(ctx context.Context, dsn string) error {
 	if err := failpoint.Hit(failpoint.MigrateBegin); err != nil {
 		return wrap("migrate the schema", err)
 	}
-	if _, err := p.Up(ctx); err != nil {
+	_, err = p.Up(ctx)
+	for n := 1; n < migrationAttempts && isDeadlock(err); n++ {
+		_, err = p.Up(ctx)
+	}
+	if err != nil {
 		return wrap("migrate the schema", err)
 	}
 	return wrap("migrate the schema", failpoint.Hit(failpoint.Migrated))
+}
+
+// migrationAttempts is how often a migration is tried that meets uploads which
+// lock its tables in another order: PostgreSQL ends one of the two, and it may be the
+// migration, of which nothing is done then.
+const migrationAttempts = 10
+
+func isDeadlock(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "40P01"
 }
 
 // SchemaVersion gives the version of the schema in the database and the one
