@@ -131,8 +131,8 @@ func (x *exchange) readPairs() ([]ingest.Known, error) {
 			break
 		}
 		hash, err := store.ParseHash(text)
-		if err != nil && element.Member("arc_hash").Exists() && text != "" {
-			check.ValueError(loc.With("arc_hash"), "arc_hash must be 64 lower-case hex digits", element.Member("arc_hash"))
+		if sent := element.Member("arc_hash"); err != nil && sent.Is(text) { // else it is no text, which has been told
+			check.ValueError(loc.With("arc_hash"), "arc_hash must be 64 lower-case hex digits", sent)
 		}
 		known[i].Hash = hash
 	}

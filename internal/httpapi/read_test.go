@@ -233,7 +233,7 @@ func TestDiff(t *testing.T) {
 	if h := s.get(t, "/v3/harvests/"+id).body; !strings.Contains(h, `"arcs_submitted":1,"arcs_new":0,"arcs_updated":0,"arcs_unchanged":1`) {
 		t.Errorf("got %s", h)
 	}
-	for _, bad := range []string{`{}`, `{"arcs":[{"identifier":"x"}]}`, `{"arcs":[` + pair("x", "ABC") + `]}`, `{"arcs":[7]}`} {
+	for _, bad := range []string{`{}`, `{"arcs":[{"identifier":"x"}]}`, `{"arcs":[` + pair("x", "ABC") + `]}`, `{"arcs":[` + pair("x", "") + `]}`, `{"arcs":[7]}`} {
 		if got := s.post(t, "/v3/harvests/"+id+"/diff", bad); got.status != 422 {
 			t.Errorf("%s: got %d %s", bad, got.status, got.body)
 		}
