@@ -320,7 +320,8 @@ func TestTenThousandSlowClients(t *testing.T) {
 	assertStored(t, db, 1)
 }
 
-// More bodies at once than the memory for them holds are refused, to be tried again.
+// More bodies at once than the memory for them holds are refused, to be tried again;
+// in a harvest that is nobody's mistake.
 func TestMemoryForBodies(t *testing.T) {
 	t.Parallel()
 	service, _ := newService(t)
@@ -329,5 +330,11 @@ func TestMemoryForBodies(t *testing.T) {
 	wantAnswer(t, got, 503, `{"detail":"Service temporarily unavailable"}`)
 	if got := s.post(t, "/v3/arcs", upload("edal", crate("x", ""))); got.status != 200 {
 		t.Errorf("a small body afterwards: got %d %s", got.status, got.body)
+	}
+	path := "/v3/harvests/" + begin(t, s)
+	wantLines(t, s.send(t, "POST", path+"/arcs", crate("x", "")+"\n", "Content-Type", ndjson).body,
+		"1 503  overloaded: Service temporarily unavailable")
+	if got := s.get(t, path); !strings.Contains(got.body, `"errors":0}`) {
+		t.Errorf("a line that there was no memory for counts as a refused one: %s", got.body)
 	}
 }

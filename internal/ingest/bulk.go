@@ -121,10 +121,15 @@ func (b *bulk) finish(id store.ID, through chan struct{}) {
 	close(through)
 }
 
+// refuse counts what is wrong with a line as an error of the harvest, unless the
+// sender is not to blame: that line is sent again and may well be stored.
 func (b *bulk) refuse(ctx context.Context, p rocrate.Payload, err error) {
 	f, ok := fault.Of(err)
 	if !ok {
 		f = fault.New(fault.ARCInvalid, nil).WithText(err.Error())
+	}
+	if f.Owner != fault.OwnerRDI {
+		return
 	}
 	b.s.NoteRefusal(ctx, b.by, b.h, p.Identifier, f.Text)
 }
