@@ -66,14 +66,17 @@ func (a *API) submit(x *exchange, log ingest.Log) (rdi string, accepted *ingest.
 	return submission.RDI, accepted, err
 }
 
-// submitInHarvest is POST /v3/harvests/{harvest_id}/arcs with one ARC.
+// submitInHarvest is POST /v3/harvests/{harvest_id}/arcs, here with one ARC.
 func (a *API) submitInHarvest(x *exchange) error {
-	if isNDJSON(x.r.Header.Get("Content-Type")) {
-		return a.bulk(x)
-	}
 	only, err := x.onlyValidate()
 	if err != nil {
 		return err
+	}
+	if isNDJSON(x.r.Header.Get("Content-Type")) {
+		if only {
+			return x.linesAreStored()
+		}
+		return a.bulk(x)
 	}
 	submission, invalid := rocrate.ScanSubmission(x.body, false)
 	if invalid != nil && !only {

@@ -139,7 +139,7 @@ func TestBulk(t *testing.T) {
 // What is wrong with the whole is answered as for a single ARC.
 func TestBulkRefused(t *testing.T) {
 	t.Parallel()
-	service, _ := newService(t)
+	service, db := newService(t)
 	s := newServer(t, service, required)
 	owner, colleague, stranger := certHeaders(t, "owner", "edal"), certHeaders(t, "colleague", "edal"), certHeaders(t, "s", "bonares")
 	path := "/v3/harvests/" + begin(t, s, owner...) + "/arcs"
@@ -160,6 +160,13 @@ func TestBulkRefused(t *testing.T) {
 			t.Errorf("%s: got %d %s, want %d", rule, c.got.status, c.got.body, c.status)
 		}
 	}
+	for _, query := range []string{"?validate=only", "?validate=no"} {
+		got := send(path+query, owner)
+		if got.status != 422 || !strings.HasPrefix(got.body, `{"detail":[{`) || !strings.Contains(got.body, `"loc":["query","validate"]`) {
+			t.Errorf("%s: got %d %s, want it refused", query, got.status, got.body)
+		}
+	}
+	assertStored(t, db, 0)
 	wantLines(t, send(path, owner, "Content-Encoding", "gzip").body, "1 400  body_broken: The request body ended early")
 	wantLines(t, send(path, owner, "Content-Encoding", "zstd").body, "1 400  body_broken: The request body ended early")
 	got := s.send(t, "POST", path, "", append([]string{"Content-Type", ndjson}, owner...)...)

@@ -136,6 +136,14 @@ func (x *exchange) onlyValidate() (bool, error) {
 	return mode == "only", q.err()
 }
 
+// linesAreStored refuses to only validate lines: who asks for that must not find
+// them stored.
+func (x *exchange) linesAreStored() error {
+	q := x.newQuery()
+	q.add("validate", "value_error", "Value error, only single crates can be validated without being stored", "only", `{"error":{}}`)
+	return q.err()
+}
+
 // strict refuses a crate that would be stored and never become an ARC, where the
 // operator wants that.
 func (a *API) strict(document []byte, loc wire.Loc) error {
