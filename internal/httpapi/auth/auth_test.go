@@ -3,10 +3,15 @@ package auth_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/hex"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -73,10 +78,29 @@ func TestWhoSends(t *testing.T) {
 		}
 		c.RawSubject = der
 	})
+	emptyFirst, _ := ca.issue(t, pkix.Name{}, nil, func(c *x509.Certificate) {
+		der, err := asn1.Marshal(pkix.RDNSequence{
+			{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: ""}},
+			{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "second"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.RawSubject = der
+	})
 	expired, _ := ca.issue(t, pkix.Name{CommonName: "late"}, nil, func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
 	})
 	blanks := strings.ReplaceAll(pemOf(good), "\n", " ")
+	every := func(text string) string {
+		var b strings.Builder
+		for i := range len(text) {
+			fmt.Fprintf(&b, "%%%02x", text[i])
+		}
+		return b.String()
+	}
+	long := escaped(pemOf(good))
+	long += strings.Repeat(" ", 64<<10-len(long))
 	armourless := strings.Join(strings.Fields(pemOf(good))[2:len(strings.Fields(pemOf(good)))-2], "")
 
 	const cert, verify, xcert, xverify = "ssl-client-cert", "ssl-client-verify", "X-SSL-Client-Cert", "X-SSL-Client-Verify"
@@ -96,8 +120,15 @@ func TestWhoSends(t *testing.T) {
 		{rule: "names mixed", headers: []string{cert, escaped(pemOf(good)), xverify, "SUCCESS"}, want: "harvester-01"},
 		{rule: "empty first name, filled second", headers: []string{cert, "", xcert, escaped(pemOf(good)), verify, "", xverify, "SUCCESS"}, want: "harvester-01"},
 		{rule: "the first name wins", headers: []string{cert, escaped(pemOf(good)), xcert, "rubbish", verify, "SUCCESS"}, want: "harvester-01"},
+		{rule: "the first result wins", headers: []string{cert, escaped(pemOf(good)), verify, "SUCCESS", xverify, "NONE"}, want: "harvester-01"},
 		{rule: "of a repeated header the first counts", headers: []string{cert, escaped(pemOf(good)), cert, "rubbish", verify, "SUCCESS", verify, "NONE"}, want: "harvester-01"},
 		{rule: "blanks for line breaks", headers: []string{cert, blanks, verify, "SUCCESS"}, want: "harvester-01"},
+		{rule: "every byte escaped", headers: []string{cert, every(strings.TrimSpace(pemOf(good))), verify, "SUCCESS"}, want: "harvester-01"},
+		{rule: "an invalid escape stays as it is", headers: []string{cert, "%zz %2x% " + escaped(pemOf(good)) + "%2", verify, "SUCCESS"}, want: "harvester-01"},
+		{rule: "the other name of the armour", headers: []string{cert, escaped(strings.ReplaceAll(pemOf(good), " CERTIFICATE", " X509 CERTIFICATE")), verify, "SUCCESS"}, want: "harvester-01"},
+		{rule: "a header of 64 KiB", headers: []string{cert, long, verify, "SUCCESS"}, want: "harvester-01"},
+		{rule: "a header above 64 KiB", headers: []string{cert, long + " ", verify, "SUCCESS"}, code: auth.CodeCertificateUnreadable},
+		{rule: "bytes after the certificate", headers: []string{cert, escaped(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: append(slices.Clone(good.Raw), 0)}))), verify, "SUCCESS"}, code: auth.CodeCertificateUnreadable},
 		{rule: "a chain: first certificate", headers: []string{cert, escaped(pemOf(good) + pemOf(ca.cert)), verify, "SUCCESS"}, want: "harvester-01"},
 		{rule: "any Unicode name", headers: []string{cert, escaped(pemOf(umlaut)), verify, "SUCCESS"}, want: "Ernte-Maschine № 7 äöü😀"},
 		{rule: "the first of two names", headers: []string{cert, escaped(pemOf(twice)), verify, "SUCCESS"}, want: "first"},
@@ -114,6 +145,7 @@ func TestWhoSends(t *testing.T) {
 		{rule: "cut off", headers: []string{cert, escaped(pemOf(good))[:400], verify, "SUCCESS"}, code: auth.CodeCertificateUnreadable},
 		{rule: "a megabyte of garbage", headers: []string{cert, strings.Repeat("%2D", 350_000), verify, "SUCCESS"}, code: auth.CodeCertificateUnreadable, text: "Certificate parsing error: certificate header of"},
 		{rule: "no common name", headers: []string{cert, escaped(pemOf(nameless)), verify, "SUCCESS"}, code: auth.CodeCertificateNameless, text: "Certificate subject does not contain CN"},
+		{rule: "the first of two names is empty", headers: []string{cert, escaped(pemOf(emptyFirst)), verify, "SUCCESS"}, code: auth.CodeCertificateNameless},
 		{rule: "no common name although none is required", lenient: true, headers: []string{cert, escaped(pemOf(nameless)), verify, "SUCCESS"}, code: auth.CodeCertificateNameless},
 	}
 	for _, c := range cases {
@@ -130,6 +162,9 @@ func TestWhoSends(t *testing.T) {
 			}
 			if client.ID != c.want {
 				t.Fatalf("got %q, want %q", client.ID, c.want)
+			}
+			if sum := sha256.Sum256(good.Raw); c.want == "harvester-01" && client.Fingerprint != hex.EncodeToString(sum[:]) {
+				t.Errorf("got fingerprint %s, want that of the certificate", client.Fingerprint)
 			}
 		})
 	}
@@ -159,6 +194,9 @@ func TestRDIsOfTheCertificate(t *testing.T) {
 		{"another string type first", sequence(element(0x13, "edal"), element(0x0c, "bonares")), nil},
 		{"bytes after the sequence do not matter", append(utf8Strings(t, "edal"), 1, 2, 3), []string{"edal"}},
 		{"a set is no sequence", append([]byte{0x31}, sequence(element(0x0c, "edal"))[1:]...), nil},
+		{"a context-specific tag is no sequence", append([]byte{0xb0}, sequence(element(0x0c, "edal"))[1:]...), nil},
+		{"an element with a context-specific tag ends the list", sequence(element(0x8c, "edal"), element(0x0c, "bonares")), nil},
+		{"an element in pieces ends the list", sequence(element(0x2c, "edal"), element(0x0c, "bonares")), nil},
 		{"a bare string is no sequence", element(0x0c, "edal"), nil},
 		{"a broken element spoils the list", sequence(element(0x0c, "edal"), []byte{0x0c, 0x7f, 'x'}), nil},
 		{"a length beyond the end", []byte{0x30, 0x20, 0x0c, 0x01, 'x'}, nil},
@@ -169,13 +207,20 @@ func TestRDIsOfTheCertificate(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.rule, func(t *testing.T) {
 			t.Parallel()
+			var log bytes.Buffer
+			a := newAuthenticator(t, func(o *auth.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 			cert, _ := ca.issue(t, pkix.Name{CommonName: "c"}, c.value, nil)
-			client, err := newAuthenticator(t, nil).Client(request("ssl-client-cert", escaped(pemOf(cert)), "ssl-client-verify", "SUCCESS"))
-			if err != nil {
-				t.Fatal(err)
+			for range 2 {
+				client, err := a.Client(request("ssl-client-cert", escaped(pemOf(cert)), "ssl-client-verify", "SUCCESS"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(client.RDIs(), c.want) {
+					t.Fatalf("got %q, want %q", client.RDIs(), c.want)
+				}
 			}
-			if !slices.Equal(client.RDIs(), c.want) {
-				t.Fatalf("got %q, want %q", client.RDIs(), c.want)
+			if n := strings.Count(log.String(), "\n"); n > 1 {
+				t.Errorf("the log tells of it %d times: %s", n, &log)
 			}
 		})
 	}
@@ -198,7 +243,7 @@ func TestRDIExtensionIdentifier(t *testing.T) {
 			t.Errorf("oid %s: got %q, want %d names", oid, client.RDIs(), want)
 		}
 	}
-	for _, oid := range []string{"1", "1.x", "1..2", "-1.2"} {
+	for _, oid := range []string{"1", "1.x", "1..2", "-1.2", "1.2.2147483648"} {
 		if _, err := auth.New(auth.Options{OID: oid}); err == nil {
 			t.Errorf("identifier %q was accepted", oid)
 		}
@@ -326,6 +371,7 @@ func TestHeadersOfUntrustedPeers(t *testing.T) {
 		{"listed network", []string{"192.0.2.0/24"}, "tcp", "192.0.2.7:1", true},
 		{"beside the listed network", []string{"192.0.2.0/24"}, "tcp", "192.0.3.7:1", false},
 		{"listed address", []string{"192.0.2.7"}, "tcp", "192.0.2.7:1", true},
+		{"listed as IPv4 in IPv6", []string{"::ffff:192.0.2.7"}, "tcp", "192.0.2.7:1", true},
 		{"next to the listed address", []string{"192.0.2.7"}, "tcp", "192.0.2.8:1", false},
 		{"next to the listed IPv6 address", []string{"2001:db8::7"}, "tcp", "[2001:db8::8]:1", false},
 		{"IPv6 with zone", []string{"fe80::/10"}, "tcp", "[fe80::1%eth0]:1", true},
@@ -345,6 +391,9 @@ func TestHeadersOfUntrustedPeers(t *testing.T) {
 				r := request("ssl-client-cert", escaped(pemOf(cert)), "ssl-client-verify", "SUCCESS")
 				r.RemoteAddr = c.remote
 				r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, onSocket(c.network)))
+				if got := a.HeaderCertificate(r) != ""; got != c.believed {
+					t.Errorf("the certificate tells its sender from others: got %t, want %t", got, c.believed)
+				}
 				client, err := a.Client(r)
 				if c.believed {
 					if err != nil || client.ID != "mallory" {
@@ -362,6 +411,38 @@ func TestHeadersOfUntrustedPeers(t *testing.T) {
 	}
 	if _, err := auth.New(auth.Options{TrustedProxies: []string{"proxy.example.org"}}); err == nil {
 		t.Error("a host name among the trusted proxies was accepted")
+	}
+}
+
+// A peer has the name of its address without the port, whatever its socket, and
+// speaks https if the connection does or a trusted proxy says so.
+func TestPeers(t *testing.T) {
+	t.Parallel()
+	a := newAuthenticator(t, nil)
+	onSocket := request()
+	onSocket.RemoteAddr = "@"
+	onSocket = onSocket.WithContext(context.WithValue(onSocket.Context(), http.LocalAddrContextKey, &net.UnixAddr{Net: "unix"}))
+	overTLS := request()
+	overTLS.RemoteAddr, overTLS.TLS = "[2001:db8::7]:1", &tls.ConnectionState{}
+	plainBehind := request("X-Forwarded-Proto", "http")
+	plainBehind.TLS = &tls.ConnectionState{}
+	stranger := request("X-Forwarded-Proto", "https")
+	stranger.RemoteAddr = "192.0.2.7:1"
+	for rule, c := range map[string]struct {
+		r            *http.Request
+		name, scheme string
+	}{
+		"proxy on this host":        {request(), "127.0.0.1", "http"},
+		"proxy that ended TLS":      {request("X-Forwarded-Proto", "https"), "127.0.0.1", "https"},
+		"unix socket":               {onSocket, "unix", "http"},
+		"TLS ended here":            {overTLS, "2001:db8::7", "https"},
+		"proxy that speaks TLS":     {plainBehind, "127.0.0.1", "http"},
+		"a stranger's word":         {stranger, "192.0.2.7", "http"},
+		"a scheme that there isn't": {request("X-Forwarded-Proto", "ftp"), "127.0.0.1", "http"},
+	} {
+		if name, scheme := auth.PeerName(c.r), a.Scheme(c.r); name != c.name || scheme != c.scheme {
+			t.Errorf("%s: got %s with %s, want %s with %s", rule, name, scheme, c.name, c.scheme)
+		}
 	}
 }
 

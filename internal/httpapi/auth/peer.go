@@ -40,8 +40,7 @@ func parsePeers(list []string) (peers, error) {
 
 func parseNetwork(s string) (netip.Prefix, error) {
 	if strings.Contains(s, "/") {
-		network, err := netip.ParsePrefix(s)
-		return network.Masked(), err
+		return netip.ParsePrefix(s)
 	}
 	address, err := netip.ParseAddr(s)
 	if err != nil {
@@ -90,7 +89,7 @@ func PeerName(r *http.Request) string {
 
 // Scheme tells how the client speaks to us; a trusted proxy may say it knows better.
 func (a *Authenticator) Scheme(r *http.Request) string {
-	forwarded := strings.TrimSpace(r.Header.Get("X-Forwarded-Proto"))
+	forwarded := r.Header.Get("X-Forwarded-Proto")
 	if (forwarded == "http" || forwarded == "https") && a.trusted.contains(r) {
 		return forwarded
 	}

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -173,6 +174,106 @@ func TestTLSEndedHere(t *testing.T) {
 	assertAnswer(t, tlsClient(t, serverCA, foreign, foreignKey), s.url, http.StatusUnauthorized, "verification failed: FAILED:")
 	assertAnswer(t, tlsClient(t, serverCA, old, oldKey), s.url, http.StatusUnauthorized, "verification failed: FAILED:certificate has expired")
 	assertAnswer(t, tlsClient(t, serverCA, server, serverKey), s.url, http.StatusUnauthorized, "verification failed: FAILED:")
+}
+
+// The certificate of the connection counts before that of a header, even of a trusted
+// peer, and whatever becomes of it.
+func TestTheConnectionCountsBeforeHeaders(t *testing.T) {
+	t.Parallel()
+	serverCA, clientCA, stranger := newAuthority(t), newAuthority(t), newAuthority(t)
+	s := startTLS(t, serverCA, clientCA)
+	good, goodKey := clientCA.issue(t, pkix.Name{CommonName: "harvester"}, utf8Strings(t, "edal"), nil)
+	foreign, foreignKey := stranger.issue(t, pkix.Name{CommonName: "harvester"}, utf8Strings(t, "edal"), nil)
+	other, _ := clientCA.issue(t, pkix.Name{CommonName: "mallory"}, utf8Strings(t, "*"), nil)
+	for _, c := range []struct {
+		client *http.Client
+		status int
+		want   string
+	}{
+		{tlsClient(t, serverCA, good, goodKey), http.StatusOK, "harvester edal"},
+		{tlsClient(t, serverCA, foreign, foreignKey), http.StatusUnauthorized, "verification failed: FAILED:"},
+		{tlsClient(t, serverCA, nil, nil), http.StatusOK, "mallory edal,bonares,publisso"}, // a proxy on this host
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("ssl-client-cert", escaped(pemOf(other)))
+		r.Header.Set("ssl-client-verify", "SUCCESS")
+		resp, err := c.client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != c.status || !strings.Contains(string(body), c.want) {
+			t.Errorf("got %d %q, %v; want %d with %q", resp.StatusCode, body, err, c.status, c.want)
+		}
+	}
+}
+
+// An authority may have others sign for it; clients send their certificates along.
+func TestChainOfAuthorities(t *testing.T) {
+	t.Parallel()
+	serverCA, clientCA := newAuthority(t), newAuthority(t)
+	s := startTLS(t, serverCA, clientCA)
+	between := &authority{}
+	between.cert, between.key = clientCA.issue(t, pkix.Name{CommonName: "between"}, nil, func(c *x509.Certificate) {
+		c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.ExtKeyUsage = true, true, x509.KeyUsageCertSign, nil
+	})
+	cert, key := between.issue(t, pkix.Name{CommonName: "harvester"}, utf8Strings(t, "edal"), nil)
+	client := tlsClient(t, serverCA, cert, key)
+	assertAnswer(t, client, s.url, http.StatusUnauthorized, "verification failed: FAILED:")
+	client = tlsClient(t, serverCA, cert, key)
+	chain := tls.Certificate{Certificate: [][]byte{cert.Raw, between.cert.Raw}, PrivateKey: key}
+	client.Transport.(*http.Transport).TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &chain, nil }
+	assertAnswer(t, client, s.url, http.StatusOK, "harvester edal")
+}
+
+// The handshake names the authorities whose certificates are of use, offers nothing
+// older than TLS 1.2 and no other protocol than the drain of a worker is made for,
+// and begins anew each time, so that no replaced key stays in use.
+func TestHandshake(t *testing.T) {
+	t.Parallel()
+	serverCA, clientCA := newAuthority(t), newAuthority(t)
+	s := startTLS(t, serverCA, clientCA)
+	roots := x509.NewCertPool()
+	roots.AddCert(serverCA.cert)
+	var asked [][]byte
+	config := &tls.Config{
+		RootCAs: roots, NextProtos: []string{"h2", "http/1.1"}, ClientSessionCache: tls.NewLRUClientSessionCache(1),
+		GetClientCertificate: func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			asked = info.AcceptableCAs
+			return &tls.Certificate{}, nil
+		},
+	}
+	address := strings.TrimPrefix(s.url, "https://")
+	for range 2 {
+		conn, err := tls.Dial("tcp", address, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// An answer comes after what a session could be resumed with.
+		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		state := conn.ConnectionState()
+		_ = conn.Close()
+		if state.NegotiatedProtocol != "http/1.1" || state.DidResume {
+			t.Errorf("got protocol %q, resumed %t", state.NegotiatedProtocol, state.DidResume)
+		}
+	}
+	if len(asked) != 1 || !bytes.Equal(asked[0], clientCA.cert.RawSubject) {
+		t.Errorf("the client is asked for certificates of %q", asked)
+	}
+	old := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	if conn, err := tls.Dial("tcp", address, old); err == nil {
+		_ = conn.Close()
+		t.Error("TLS 1.1 was accepted")
+	}
 }
 
 // A certificate counts while it and its authority are good by the clock of the host,
