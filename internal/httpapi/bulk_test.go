@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -173,6 +174,59 @@ func TestBulkRefused(t *testing.T) {
 	wantAnswer(t, got, 200, "")
 	s.post(t, strings.TrimSuffix(path, "/arcs")+"/complete", "", owner...)
 	wantLines(t, send(path, owner).body, "1 409  harvest_closed: The harvest has ended and takes no more ARCs.")
+}
+
+// A line is judged as a single ARC would be: what stands beside a graph is surplus, the
+// places of mistakes are those of the line, and a strict operator gets no crate that
+// could not become an ARC. Afterwards nothing of it is in memory.
+func TestBulkIsJudgedAsSingleARCs(t *testing.T) {
+	t.Parallel()
+	service, db := newService(t)
+	s := newServer(t, service, func(o *httpapi.Options) { o.Strict = true })
+	doomed := `{"@context":"https://w3id.org/ro/crate/1.1/context","@graph":[{"@id":"./","@type":"Dataset","identifier":"doomed"},{"@id":7}]}`
+	got := s.send(t, "POST", "/v3/harvests/"+begin(t, s)+"/arcs", strings.Join([]string{
+		crate("a", ""), doomed, `{"arc":` + doomed + `}`, strings.Replace(crate("b", ""), "{", `{"arc":{},`, 1),
+		strings.NewReplacer(`"@context"`, `"arc":{},"context"`, "@graph", "graph").Replace(crate("c", "")), `{"arc":{"@context":1}}`,
+	}, "\n"), "Content-Type", ndjson)
+	places := []string{"", "[body @graph 1]", "[body arc @graph 1]", "[body arc]", "[body arc]", "[body arc @graph]"}
+	lines := strings.Split(strings.TrimSpace(got.body), "\n")
+	if len(lines) != len(places) {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	for i, place := range places {
+		line := parseLine(t, lines[i])
+		if place == "" {
+			if line.Status != 200 {
+				t.Errorf("got %s", line)
+			}
+			continue
+		}
+		if line.Status != 422 || line.Error == nil || len(line.Error.Detail) == 0 || fmt.Sprint(line.Error.Detail[0].Loc) != place {
+			t.Errorf("line %d: got %s, want it refused for %s", i+1, lines[i], place)
+		}
+	}
+	assertStored(t, db, 1)
+	if n := s.api.BodyBytes(); n != 0 {
+		t.Errorf("%d bytes are left in memory", n)
+	}
+}
+
+// Lines may come as slowly as their sender makes them, if only something comes.
+func TestBulkMayBeSlow(t *testing.T) {
+	t.Parallel()
+	service, db := newService(t)
+	s := newServer(t, service, func(o *httpapi.Options) { o.BodyGrace = time.Millisecond })
+	st := openStream(t, s, begin(t, s))
+	for range 4 { // far below what a single body must come with
+		st.line(t, "")
+		<-time.After(50 * time.Millisecond)
+	}
+	st.line(t, crate("a", ""))
+	if got := st.answer(t); got != "5 200 a created" {
+		t.Errorf("got %q", got)
+	}
+	_ = st.send.Close()
+	assertStored(t, db, 1)
 }
 
 // stream is a bulk upload whose lines the test sends one by one.

@@ -34,6 +34,17 @@ func TestDocs(t *testing.T) {
 	for _, link := range links {
 		packed := s.send(t, "GET", link[1], "", "Accept-Encoding", "gzip")
 		plain := s.send(t, "GET", link[1], "", "Accept-Encoding", "identity")
+		for name, value := range map[string]string{
+			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Content-Security-Policy": policy, "Cache-Control": "public, max-age=86400",
+		} {
+			wantHeader(t, plain, name, value)
+		}
+		if compressible := !strings.HasSuffix(link[1], ".png") && !strings.HasSuffix(link[1], "init.js"); compressible {
+			wantHeader(t, plain, "Vary", "Accept-Encoding")
+			wantHeader(t, packed, "Vary", "Accept-Encoding")
+			wantHeader(t, plain, "Content-Encoding", "")
+			wantHeader(t, packed, "Content-Encoding", "gzip")
+		}
 		if packed.status != 200 || plain.status != 200 || len(plain.body) < 100 || len(packed.body) > len(plain.body) {
 			t.Errorf("%s: got %d with %d bytes, %d with %d bytes", link[1], packed.status, len(packed.body), plain.status, len(plain.body))
 		}

@@ -1,6 +1,9 @@
 package httpapi
 
 import (
+	"maps"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,6 +86,63 @@ func TestGateFairShare(t *testing.T) {
 	*now = now.Add(time.Minute)
 	if g.enter("busy") == nil {
 		t.Fatal("a place is kept for a client that did not come back")
+	}
+}
+
+// Who came back, was let in and has left does not count as waiting any more.
+func TestWhoCameBackWaitsNoLonger(t *testing.T) {
+	t.Parallel()
+	g, _ := newTestGate(2)
+	busy := enterAll(g, "busy", 2)
+	if g.enter("small") != nil {
+		t.Fatal("a third request got in")
+	}
+	busy[0]()
+	leave := g.enter("small")
+	if leave == nil {
+		t.Fatal("the refused client did not get the free place")
+	}
+	leave()
+	if g.enter("busy") == nil {
+		t.Error("a place is kept for a client that has had it")
+	}
+}
+
+// However many clients are refused, the memory for them is bounded.
+func TestRefusedClientsAreBounded(t *testing.T) {
+	t.Parallel()
+	g, _ := newTestGate(1)
+	g.enter("busy")
+	for i := range 2 * maxWaiting {
+		if g.enter(strconv.Itoa(i)) != nil {
+			t.Fatal("a second request got in")
+		}
+	}
+	if n := len(g.waiting); n > maxWaiting {
+		t.Errorf("%d refused clients are remembered, want at most %d", n, maxWaiting)
+	}
+}
+
+// Refusals are counted by their reason.
+func TestRefusalsTellTheirReason(t *testing.T) {
+	t.Parallel()
+	a := newLifeAPI(t, Options{MaxConcurrent: 2, MaxBodiesMemory: 100})
+	var leaves []func()
+	for range 5 { // the last three find no place
+		if leave := a.gate.enter("busy"); leave != nil {
+			leaves = append(leaves, leave)
+		}
+	}
+	a.gate.enter("small") // another one that finds none, and may come back
+	leaves[0]()
+	for range 2 { // these want more than their share
+		a.gate.enter("busy")
+	}
+	leaves[1]()
+	call(a, "POST", "/v3/arcs", strings.Repeat(" ", 200), "Content-Type", mediaJSON)
+	want := map[string]int64{"full": 4, "share": 2, "memory": 1, "streams": 0}
+	if got := a.Refusals(); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

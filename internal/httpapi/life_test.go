@@ -3,6 +3,8 @@ package httpapi
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"log/slog"
 	"net/http"
@@ -10,8 +12,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/ingest"
@@ -101,6 +108,141 @@ func TestAdmission(t *testing.T) {
 	}
 }
 
+// Places are shared between clients by certificate, however it comes, and without one by
+// address; a header that is not to be believed does not make another client.
+func TestClientsAreToldApart(t *testing.T) {
+	t.Parallel()
+	a := newLifeAPI(t, Options{})
+	from := func(peer, header string, certificates ...string) string {
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.RemoteAddr = peer
+		if header != "" {
+			r.Header.Set("ssl-client-cert", header)
+		}
+		if len(certificates) > 0 {
+			r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{Raw: []byte(certificates[0])}}}
+		}
+		return a.admissionKey(r)
+	}
+	const proxy, stranger = "127.0.0.1:1", "192.0.2.1:1"
+	for rule, c := range map[string]struct {
+		one, other string
+		same       bool
+	}{
+		"another port":                          {from(stranger, ""), from("192.0.2.1:2", ""), true},
+		"another address":                       {from(stranger, ""), from("192.0.2.2:1", ""), false},
+		"another certificate behind a proxy":    {from(proxy, "a"), from(proxy, "b"), false},
+		"the same certificate behind a proxy":   {from(proxy, "a"), from("127.0.0.1:2", "a"), true},
+		"a header of a stranger":                {from(stranger, "a"), from(stranger, "b"), true},
+		"another certificate of the connection": {from(stranger, "", "a"), from(stranger, "", "b"), false},
+		"the same one from elsewhere":           {from(stranger, "", "a"), from("192.0.2.2:1", "", "a"), true},
+	} {
+		if same := c.one == c.other; same != c.same {
+			t.Errorf("%s: one client: %t, want %t", rule, same, c.same)
+		}
+	}
+}
+
+// Without settings the interface has the limits that are documented.
+func TestDefaultOptions(t *testing.T) {
+	t.Parallel()
+	got := withDefaults(Options{})
+	want := Options{
+		Version: "0.0.0", RetryAfter: 5 * time.Second, MaxBody: 32 << 20, MaxBodiesMemory: 256 << 20, MaxStreams: 256,
+		BodyGrace: 20 * time.Second, BodyPause: 30 * time.Second, Timeout: 25 * time.Second, V1Status: V1Created, Log: got.Log,
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Options{}, "Log", "Access", "Console")); diff != "" {
+		t.Error(diff)
+	}
+	if d := withDefaults(Options{RetryAfter: time.Millisecond}).RetryAfter; d != 5*time.Second {
+		t.Errorf("a Retry-After below a second becomes %s", d)
+	}
+}
+
+// The bytes of a body count as long as they are in memory, and not a byte longer,
+// whatever becomes of the request.
+func TestBodiesLeaveTheMemory(t *testing.T) {
+	t.Parallel()
+	const size = 100_000
+	var during atomic.Int64
+	look := route{http.MethodPost, "/test/look", jsonBody, func(a *API, x *exchange) error {
+		during.Store(a.BodyBytes())
+		return x.json(http.StatusOK, nil)
+	}}
+	a := newLifeAPI(t, Options{MaxBody: 2 * size, MaxBodiesMemory: 3 * size}, look)
+	text := `"` + strings.Repeat("x", size) + `"`
+	for _, length := range []int64{int64(len(text)), -1} {
+		r := httptest.NewRequest(http.MethodPost, "/test/look", strings.NewReader(text))
+		r.ContentLength = length
+		r.Header.Set("Content-Type", mediaJSON)
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		if n := during.Swap(0); w.Code != 200 || n < size || n > 2*size {
+			t.Errorf("length %d: got %d, %d bytes in memory", length, w.Code, n)
+		}
+		if n := a.BodyBytes(); n != 0 {
+			t.Errorf("length %d: %d bytes are left", length, n)
+		}
+	}
+	for what, body := range map[string]io.Reader{
+		"too large": strings.NewReader(strings.Repeat(" ", 3*size)), "malformed": strings.NewReader("{" + text),
+		"broken": io.MultiReader(strings.NewReader(text), iotest.ErrReader(io.ErrUnexpectedEOF)),
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/test/look", body)
+		r.ContentLength = -1
+		r.Header.Set("Content-Type", mediaJSON)
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, r)
+		if n := a.BodyBytes(); w.Code < 400 || n != 0 {
+			t.Errorf("%s: got %d, %d bytes are left", what, w.Code, n)
+		}
+	}
+	b := budget{limit: 10}
+	if !b.take(10) || b.take(1) || b.used.Load() != 10 {
+		t.Errorf("a budget of 10 bytes holds %d", b.used.Load())
+	}
+}
+
+// An error after an answer has begun adds nothing to it.
+func TestErrorsAddNothingToAnAnswer(t *testing.T) {
+	t.Parallel()
+	begun := route{http.MethodGet, "/test/begun", 0, func(_ *API, x *exchange) error {
+		_ = x.json(http.StatusOK, map[string]string{"message": "done"})
+		return io.ErrShortWrite
+	}}
+	if w := call(newLifeAPI(t, Options{}, begun), "GET", "/test/begun", ""); w.Code != 200 || w.Body.String() != `{"message":"done"}` {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
+// An answer is due within the time for answers, unless it may rightly take long: a stream,
+// lines, and what asks nobody.
+func TestAnswersAreDue(t *testing.T) {
+	t.Parallel()
+	limited := map[string]bool{}
+	look := func(name string, c checks) route {
+		return route{http.MethodPost, "/test/" + name, c, func(_ *API, x *exchange) error {
+			deadline, ok := x.ctx().Deadline()
+			limited[name] = ok && time.Until(deadline) <= time.Hour
+			return x.json(http.StatusOK, nil)
+		}}
+	}
+	a := newLifeAPI(t, Options{Timeout: time.Hour}, look("plain", 0), look("body", jsonBody), look("stream", stream),
+		look("instant", instant), look("lines", jsonBody|bulkBody))
+	for _, c := range []struct {
+		name, kind string
+		want       bool
+	}{
+		{"plain", "", true}, {"body", mediaJSON, true}, {"body", mediaNDJSON, true}, {"stream", "", false}, {"instant", "", false},
+		{"lines", mediaJSON, true}, {"lines", mediaNDJSON, false},
+		{"lines", "application/ndjson; charset=utf-8", false}, {"lines", "Application/JSONL", false}, {"lines", "application/x-jsonlines", false},
+	} {
+		if w := call(a, "POST", "/test/"+c.name, "{}", "Content-Type", c.kind); w.Code != 200 && c.kind != mediaNDJSON || limited[c.name] != c.want {
+			t.Errorf("%s with %q: got %d, limited %t, want %t", c.name, c.kind, w.Code, limited[c.name], c.want)
+		}
+	}
+}
+
 // slowBody comes when its request has given its place away, and not alone.
 type slowBody struct {
 	tb     testing.TB
@@ -136,6 +278,39 @@ func TestACrowdOfSlowClientsIsRefused(t *testing.T) {
 		if w.Code != want {
 			t.Errorf("beside %d others: got %d %s, want %d", others, w.Code, w.Body, want)
 		}
+	}
+}
+
+// Who watches the console holds no place that others need, counts among the streams, and
+// has to go when the worker drains.
+func TestConsoleStream(t *testing.T) {
+	t.Parallel()
+	entered, limited := make(chan struct{}), false
+	watch := func(_ http.ResponseWriter, r *http.Request, _ Visitor) {
+		_, limited = r.Context().Deadline()
+		entered <- struct{}{}
+		<-r.Context().Done()
+	}
+	a := newLifeAPI(t, Options{Console: watch, MaxConcurrent: 1, MaxStreams: 1, Timeout: time.Nanosecond})
+	done := make(chan int, 1)
+	go func() { done <- call(a, "GET", consoleLive, "").Code }()
+	<-entered
+	if limited {
+		t.Error("a stream has to end in time")
+	}
+	if n := insideOf(a.gate); n != 0 {
+		t.Errorf("%d places are held", n)
+	}
+	if w := call(a, "GET", consoleLive, ""); w.Code != 503 || w.Header().Get("Retry-After") == "" || a.Refusals()["streams"] != 1 {
+		t.Errorf("a second stream: got %d, refusals %v", w.Code, a.Refusals())
+	}
+	a.Drain()
+	testenv.Await(t, "the end of the stream", func() bool { return len(done) == 1 })
+	if code := <-done; code != 200 {
+		t.Errorf("got %d", code)
+	}
+	if n := len(a.streams); n != 0 {
+		t.Errorf("%d streams are left", n)
 	}
 }
 
@@ -229,6 +404,12 @@ func TestAccessRecord(t *testing.T) {
 	if got.Method != http.MethodGet || got.Path != "/v3/harvests/x?a=b" || got.Route != "/v3/harvests/{harvest_id}" || got.Status != 404 || got.HarvestID != "x" ||
 		got.Bytes != int64(w.Body.Len()) || got.RequestID != "abc-1.2_Z" || got.UserAgent != "ua" || got.Referer != "ref" || got.Peer != "192.0.2.1" {
 		t.Errorf("got %+v", got)
+	}
+	if got.Duration <= 0 || time.Since(got.Time) < got.Duration {
+		t.Errorf("it took %s since %s", got.Duration, got.Time)
+	}
+	if id := strings.Repeat("x", 64); call(a, "GET", "/v3/liveness", "", "X-Request-Id", id).Header().Get("X-Request-Id") != id {
+		t.Error("an id of 64 characters was not kept")
 	}
 	for _, bad := range []string{"", "a b", "a\nb", "ä", strings.Repeat("x", 65)} {
 		if id := call(a, "GET", "/v3/liveness", "", "X-Request-Id", bad).Header().Get("X-Request-Id"); id == bad || len(id) != 24 {

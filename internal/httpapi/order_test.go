@@ -131,6 +131,7 @@ func TestBodyThatIsNotJSON(t *testing.T) {
 	wantAnswer(t, got, 422, want)
 	path := "/v3/harvests/harvest-0c8e5f64-6f0f-4a7e-a7b2-0f6f0f2b9a10/arcs"
 	wantAnswer(t, s.send(t, "POST", path, `{"rdi":1}`), 422, want)
+	wantAnswer(t, s.send(t, "POST", path, "\xff{"), 422, strings.Replace(want, `{\"rdi\":1}`, "\uFFFD{", 1))
 	wantAnswer(t, s.send(t, "POST", path, `{"rdi":1}`, "Content-Type", "json"), 422, want)
 	missing := `{"detail":[{"type":"missing","loc":["body","arc"],"msg":"Field required","input":{"rdi":1}}]}`
 	wantAnswer(t, s.send(t, "POST", path, `{"rdi":1}`, "Content-Type", "APPLICATION/vnd.x+json;a=b"), 422, missing)
