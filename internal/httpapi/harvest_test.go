@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/fairagro/middleware-api/internal/httpapi"
+	"github.com/fairagro/middleware-api/internal/ingest"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/store"
 	"github.com/fairagro/middleware-api/internal/testenv"
@@ -58,6 +59,7 @@ func TestBeginHarvestAgain(t *testing.T) {
 	if other := begin(t, s, "Idempotency-Key", "other"); other == id {
 		t.Error("another key gives the same harvest")
 	}
+	begin(t, s, "Idempotency-Key", strings.Repeat("x", 255))
 	for _, key := range []string{"with blank", "ü", strings.Repeat("x", 256)} {
 		got := s.post(t, "/v3/harvests", `{"rdi":"edal"}`, "Idempotency-Key", key)
 		if got.status != 422 || !strings.Contains(got.body, `"loc":["header","idempotency-key"]`) {
@@ -217,6 +219,42 @@ func TestListHarvests(t *testing.T) {
 		"?rdi=nope&rdi=edal&limit=1&zz=zz%": {one(third, "RUNNING")},
 	} {
 		wantAnswer(t, timesMasked(s.get(t, "/v3/harvests"+query)), 200, "["+strings.Join(want, ",")+"]")
+	}
+}
+
+// Lists that nobody asked to be longer have a hundred items, and the errors of a harvest
+// a thousand; its receipt has all.
+func TestListsAreBounded(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, nil)
+	for range 100 {
+		if _, err := service.BeginHarvest(t.Context(), ingest.Caller{}, "edal", nil, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := "/v3/harvests/" + begin(t, s)
+	var lines strings.Builder
+	for i := range 101 {
+		lines.WriteString(crate(fmt.Sprint("arc", i), "") + "\n")
+	}
+	lines.WriteString(strings.Repeat("{}\n", 1001))
+	if got := s.send(t, "POST", path+"/arcs", lines.String(), "Content-Type", ndjson); strings.Count(got.body, "\n") != 1102 {
+		t.Fatalf("got %d %s", got.status, clip(got.body))
+	}
+	for list, item := range map[string]string{"/v3/harvests": `"harvest_id":`, "/v3/arcs": `"arc_id":`, path + "/arcs": `"arc_id":`} {
+		if n := strings.Count(s.get(t, list).body, item); n != 100 {
+			t.Errorf("%s: got %d items, want 100", list, n)
+		}
+		if n := strings.Count(s.get(t, list+"?limit=1000").body, item); n != 101 {
+			t.Errorf("%s: got %d items, want all", list, n)
+		}
+	}
+	if got := s.get(t, path).body; strings.Count(got, `"error_type":"submission_failed"`) != 1000 || !strings.Contains(got, `"errors":1001}`) {
+		t.Errorf("the harvest names %d errors, want 1000: %s", strings.Count(got, `"error_type"`), clip(got))
+	}
+	if got := s.get(t, path+"/receipt").body; strings.Count(got, `"code":"arc_invalid"`) != 1001 || strings.Count(got, `"outcome":"new"`) != 101 {
+		t.Errorf("the receipt names %d errors, want 1001", strings.Count(got, `"code":"arc_invalid"`))
 	}
 }
 

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -204,6 +205,37 @@ func TestNobodyWritesForAnotherRDI(t *testing.T) {
 	wantAnswer(t, s.get(t, "/v3/harvests", owner...), 200, "[]")
 }
 
+// The record of a request names its client and what it was about, for the log.
+func TestTheRecordNamesWhatARequestIsAbout(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	records := make(chan httpapi.Record, 1)
+	s := newServer(t, service, func(o *httpapi.Options) {
+		o.RequireCertificate, o.Access = true, func(_ context.Context, r httpapi.Record) { records <- r }
+	})
+	owner := certHeaders(t, "owner", "edal")
+	id := begin(t, s, owner...)
+	if r := <-records; r.ClientID != "owner" || r.RDI != "edal" || r.HarvestID != id || r.Route != "/v3/harvests" {
+		t.Errorf("beginning of a harvest: got %+v", r)
+	}
+	path := "/v3/harvests/" + id
+	for _, c := range []struct{ method, path, body, arc, harvest string }{
+		{"POST", "/v1/arcs", `{"rdi":"edal","arcs":[` + crate("A1", "") + `]}`, "", ""},
+		{"POST", "/v2/arcs", upload("edal", crate("A2", "")), arcID("A2"), ""},
+		{"POST", "/v3/arcs", upload("edal", crate("A3", "")), arcID("A3"), ""},
+		{"POST", path + "/arcs", `{"arc":` + crate("A4", "") + `}`, arcID("A4"), id},
+		{"GET", path, "", "", id},
+		{"GET", "/v3/arcs/" + arcID("A3"), "", arcID("A3"), ""},
+		{"DELETE", path, "", "", id},
+	} {
+		got := s.send(t, c.method, c.path, c.body, append(slices.Clone(owner), "Content-Type", media)...)
+		r := <-records
+		if got.status/100 != 2 || r.ClientID != "owner" || r.RDI != "edal" || r.ARCID != c.arc || r.HarvestID != c.harvest {
+			t.Errorf("%s %s: got %d, %+v", c.method, c.path, got.status, r)
+		}
+	}
+}
+
 // The audit trail names who sent each version, with which certificate, and in which
 // request, by whichever route.
 func TestTheAuditTrailNamesTheSender(t *testing.T) {
@@ -320,5 +352,58 @@ func TestValidationErrors(t *testing.T) {
 			wantHeader(t, got, "Content-Type", "application/json")
 			wantHeader(t, got, "Content-Length", strconv.Itoa(len(got.body)))
 		})
+	}
+}
+
+// What may be asked for, or named, at a time is limited: one more is refused before
+// anything is looked up.
+func TestLimitsOfParameters(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, noDatabase(t), nil)
+	refused := func(method, path, body, kind string) {
+		t.Helper()
+		got := s.send(t, method, path, body, "Content-Type", media)
+		if got.status != 422 || !strings.Contains(got.body, `"type":"`+kind+`"`) {
+			t.Errorf("%s %s: got %d %s, want %s", method, path, got.status, clip(got.body), kind)
+		}
+	}
+	for _, list := range []string{"/v3/harvests", "/v3/arcs", "/v3/arcs/x/events", "/v3/harvests/x/arcs"} {
+		refused("GET", list+"?limit=0", "", "greater_than_equal")
+		refused("GET", list+"?limit=1001", "", "less_than_equal")
+		refused("GET", list+"?limit=x", "", "int_parsing")
+	}
+	for _, most := range []string{"/v3/arcs/x/events?limit=1000&limit=1e9", "/v3/harvests/x/arcs?limit=1.5"} {
+		refused("GET", most, "", "int_parsing")
+	}
+	for _, most := range []string{"/v3/arcs/x/events?limit=1000", "/v3/harvests/x/arcs?limit=1000", "/v3/arcs?harvest_id=x&limit=1000"} {
+		if got := s.get(t, most); got.status != 404 {
+			t.Errorf("%s: got %d %s", most, got.status, got.body)
+		}
+	}
+	refused("GET", "/v3/harvests?skip=2147483649", "", "less_than_equal")
+	refused("GET", "/v3/harvests/x/arcs?after=x", "", "value_error")
+	refused("GET", "/v3/harvests/x/events?last_event_id=-1", "", "greater_than_equal")
+	refused("GET", "/v3/harvests/x/events?last_event_id=9223372036854775808", "", "int_parsing_size")
+	refused("POST", "/v3/harvests/x/complete?missing=x", "", "enum")
+	refused("PATCH", "/v3/harvests/x?missing=x", `{"status":"COMPLETED"}`, "enum")
+
+	keep := func(n int) string { return `{"status":"COMPLETED","keep":["A"` + strings.Repeat(`,"A"`, n-1) + `]}` }
+	if got := s.send(t, "PATCH", "/v3/harvests/x", keep(10_000), "Content-Type", media); got.status != 404 {
+		t.Errorf("10,000 identifiers: got %d %s", got.status, clip(got.body))
+	}
+	refused("PATCH", "/v3/harvests/x", keep(10_001), "too_long")
+	refused("PATCH", "/v3/harvests/x", `{"status":"COMPLETED","keep":"A"}`, "list_type")
+	refused("PATCH", "/v3/harvests/x", `{"status":"COMPLETED","keep":[1]}`, "string_type")
+	if got := s.send(t, "PATCH", "/v3/harvests/x?missing=x", `{"status":"FAILED"}`, "Content-Type", media); got.status != 404 {
+		t.Errorf("missing is of no interest to a harvest that failed: got %d %s", got.status, got.body)
+	}
+
+	var pairs strings.Builder
+	for range 1200 {
+		pairs.WriteString(`{},`)
+	}
+	got := s.post(t, "/v3/harvests/x/diff", `{"arcs":[`+pairs.String()+`{}]}`)
+	if n := strings.Count(got.body, `"type":"missing"`); got.status != 422 || n != 1000 {
+		t.Errorf("got %d with %d mistakes, want the first 1000", got.status, n)
 	}
 }

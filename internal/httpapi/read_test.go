@@ -182,6 +182,15 @@ func TestPreferWait(t *testing.T) {
 	if got.status != 201 || member(t, got.body, "status") != "processing" {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
+	// The last one of these is in git, and that is not enough.
+	got = s.post(t, "/v1/arcs", `{"rdi":"edal","arcs":[`+crate("B", "1")+","+crate("A", "1")+`]}`, "Prefer", "wait=1")
+	if got.status != 200 || member(t, got.body, "status") != "processing" {
+		t.Errorf("one of two: got %d %s", got.status, got.body)
+	}
+	got = s.post(t, "/v3/arcs", upload("edal", crate("A", "1")), "Prefer", "wait=1")
+	if got.status != 200 || !strings.Contains(got.body, `"type":"GIT_PUSH_SUCCESS"`) {
+		t.Errorf("the log does not tell of the push that was waited for: %d %s", got.status, got.body)
+	}
 }
 
 // A wait for git ends early enough that the answer is still in time, and at once when
