@@ -106,12 +106,21 @@ func databaseDSN(d config.Database) string {
 func ingestOptions(c *config.Config, log *slog.Logger) ingest.Options {
 	return ingest.Options{
 		Logger:       log,
-		GracePeriod:  time.Duration(c.Harvest.GracePeriodDays) * 24 * time.Hour,
+		GracePeriod:  asMeant(time.Duration(c.Harvest.GracePeriodDays) * 24 * time.Hour),
 		MarkDeleted:  c.Harvest.AutoMarkDeleted,
-		MissingLimit: float64(c.Harvest.MissingGuardPercent) / 100,
-		HarvestIdle:  c.Harvest.ExpireAfter,
+		MissingLimit: asMeant(float64(c.Harvest.MissingGuardPercent) / 100),
+		HarvestIdle:  asMeant(c.Harvest.ExpireAfter),
 		TaskAge:      c.Tasks.Retention,
 	}
+}
+
+// asMeant spells a 0 of the configuration, which is meant as it stands, as options do in
+// which 0 stands for the default.
+func asMeant[T time.Duration | float64](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
 }
 
 func httpOptions(c *config.Config, logging *telemetry.Logging) (httpapi.Options, error) {

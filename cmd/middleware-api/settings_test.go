@@ -65,6 +65,10 @@ func TestSettingsReachTheirParts(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
+	none := ingestOptions(&config.Config{}, log)
+	if none.GracePeriod >= 0 || none.MissingLimit >= 0 || none.HarvestIdle >= 0 {
+		t.Errorf("a 0 becomes the default: %+v", none)
+	}
 	if n := storeOptions(c, "x", log).EventLimit; n != 8 {
 		t.Errorf("store: %d events are kept", n)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/ingest"
+	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/rocrate"
 	"github.com/fairagro/middleware-api/internal/store"
 	"github.com/fairagro/middleware-api/internal/testenv"
@@ -299,6 +300,58 @@ func TestHousekeeping(t *testing.T) {
 		if _, err := w.Task(t.Context(), unknown); fault.CodeOf(err) != fault.TaskNotFound {
 			t.Errorf("task %q: got %v", unknown, err)
 		}
+	}
+}
+
+// An operator may want no grace period, no ARC marked as missing, or no harvest ended.
+func TestLimitsMayBeNone(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	db := must[*store.Store](t)(store.Open(t.Context(), store.Options{DSN: dsn}))
+	t.Cleanup(db.Close)
+	by := client("c")
+	known := ingest.New(db, ingest.Options{})
+	for i := range 10 {
+		must[*ingest.Accepted](t)(known.Submit(t.Context(), by, "r", crate(t, fmt.Sprint("A", i), "x"), ingest.WithoutLog))
+	}
+	a0 := store.ID(rocrate.Identity("A0", "r")).String()
+	allButA0 := func(o ingest.Options) store.Harvest {
+		w := world{db, ingest.New(db, o)}
+		h := begin(t, w, by)
+		for i := range 9 {
+			must[*ingest.Accepted](t)(w.SubmitInHarvest(t.Context(), by, h, crate(t, fmt.Sprint("A", i+1), "x"), ingest.WithoutLog))
+		}
+		return must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Completed, ingest.Missing{}))
+	}
+	if h := allButA0(ingest.Options{MissingLimit: -1}); h.Statistics.Missing != 0 || h.Note == "" {
+		t.Errorf("none may be missing: got %+v, %q", h.Statistics, h.Note)
+	}
+	for _, c := range []struct {
+		grace time.Duration
+		want  store.Lifecycle
+	}{{-1, store.Missing}, {0, store.Missing}, {-1, store.Deleted}} {
+		allButA0(ingest.Options{GracePeriod: c.grace, MarkDeleted: true})
+		if a := must[store.ARC](t)(known.ARC(t.Context(), a0)); a.Lifecycle != c.want {
+			t.Errorf("grace period %s: got %s, want %s", c.grace, a.Lifecycle, c.want)
+		}
+	}
+	h := begin(t, world{db, known}, by)
+	if _, err := pgtest.Connect(t, dsn).Exec(t.Context(), "UPDATE harvest SET started_at = now() - interval '1 year'"); err != nil {
+		t.Fatal(err)
+	}
+	for idle, want := range map[time.Duration]store.HarvestStatus{-1: store.Running, 2 * 365 * 24 * time.Hour: store.Running} {
+		if err := ingest.New(db, ingest.Options{HarvestIdle: idle}).KeepOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := must[store.Harvest](t)(known.Harvest(t.Context(), ingest.HarvestID(h))); got.Status != want {
+			t.Errorf("ended after %s: got %s, want %s", idle, got.Status, want)
+		}
+	}
+	if err := known.KeepOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := must[store.Harvest](t)(known.Harvest(t.Context(), ingest.HarvestID(h))); got.Status != store.Failed {
+		t.Errorf("by default: got %s", got.Status)
 	}
 }
 

@@ -22,10 +22,10 @@ import (
 
 // Options of a Service. Zero values mean the defaults.
 type Options struct {
-	GracePeriod  time.Duration // how long an ARC is missing before it counts as deleted (14 days)
+	GracePeriod  time.Duration // how long an ARC is missing before it counts as deleted (14 days); negative: no longer than to the next harvest
 	MarkDeleted  bool          // whether it ever counts as deleted
-	MissingLimit float64       // share of an RDI's ARCs above which a harvest marks none as missing (0.2)
-	HarvestIdle  time.Duration // after which a harvest counts as abandoned (24 h)
+	MissingLimit float64       // share of an RDI's ARCs above which a harvest marks none as missing (0.2); negative: it never marks any
+	HarvestIdle  time.Duration // after which a harvest counts as abandoned (24 h); negative: never
 	TaskAge      time.Duration // after which a task is forgotten (30 days)
 	Logger       *slog.Logger
 }
@@ -37,10 +37,10 @@ const (
 )
 
 func (o Options) withDefaults() Options {
-	if o.GracePeriod <= 0 {
+	if o.GracePeriod == 0 {
 		o.GracePeriod = defaultGracePeriod
 	}
-	if o.HarvestIdle <= 0 {
+	if o.HarvestIdle == 0 {
 		o.HarvestIdle = defaultHarvestIdle
 	}
 	if o.TaskAge <= 0 {

@@ -73,13 +73,20 @@ func (s *Service) Keep(ctx context.Context) {
 
 // KeepOnce does the house-keeping once.
 func (s *Service) KeepOnce(ctx context.Context) error {
+	if err := s.endAbandoned(ctx); err != nil {
+		return err
+	}
+	_, err := s.store.PruneTasks(ctx, s.o.TaskAge)
+	return err
+}
+
+func (s *Service) endAbandoned(ctx context.Context) error {
+	if s.o.HarvestIdle < 0 {
+		return nil
+	}
 	ended, err := s.store.ExpireHarvests(ctx, s.o.HarvestIdle)
 	for _, h := range ended {
 		s.o.Logger.Warn("harvest abandoned by its client", "harvest_id", HarvestID(h), "rdi", h.RDI)
 	}
-	if err != nil {
-		return err
-	}
-	_, err = s.store.PruneTasks(ctx, s.o.TaskAge)
 	return err
 }

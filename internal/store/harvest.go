@@ -189,7 +189,8 @@ type EndOptions struct {
 	// MarkDeleted allows marking as deleted at all.
 	MarkDeleted bool
 	// MissingLimit is the share of an RDI's ARCs above which none is marked,
-	// because it is more likely that the harvest was not whole; 0 means 0.2.
+	// because it is more likely that the harvest was not whole; 0 means 0.2, and
+	// less than 0 that none is ever marked.
 	MissingLimit float64
 	// KeepMissing marks nothing as missing: the harvester could not bring all that it found.
 	KeepMissing bool

@@ -37,7 +37,7 @@ func markMissing(ctx context.Context, tx pgx.Tx, h *Harvest, o EndOptions) error
 		h.Note = fmt.Sprintf("ARCs of RDI %s that were not brought but stay as they are, because they are still at the source: %d. "+
 			"The harvester could not bring them, or they were refused.", h.RDI, kept)
 	}
-	if float64(marks) > limit*float64(all) {
+	if float64(marks) > max(0, limit)*float64(all) {
 		h.Guarded = true
 		h.Note = fmt.Sprintf("%d of the %d ARCs of RDI %s were not seen, more than %g %%: none was marked as missing. "+
 			"If they are really gone, delete them at the RDI in smaller steps or ask the operator.", unseen, all, h.RDI, limit*100)

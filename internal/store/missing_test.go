@@ -158,6 +158,14 @@ func TestAHarvestThatLacksTooMuchMarksNothing(t *testing.T) {
 	if got := must(s.Harvest(t.Context(), h.ID))(t); got.Note != h.Note {
 		t.Errorf("the note is not kept: %q", got.Note)
 	}
+	h = harvestOf(t, s, store.EndOptions{MissingLimit: -1}, 1)
+	if h.Statistics.Missing != 0 || !strings.Contains(h.Note, "1 of the 10 ARCs") {
+		t.Errorf("1 of 10, where none may be missing: got %+v, %q", h.Statistics, h.Note)
+	}
+	h = harvestOf(t, s, store.EndOptions{MissingLimit: -1}, 0)
+	if h.Statistics.Missing != 0 || h.Note != "" {
+		t.Errorf("0 of 10, where none may be missing: got %+v, %q", h.Statistics, h.Note)
+	}
 	h = harvestOf(t, s, store.EndOptions{}, 2)
 	if h.Statistics.Missing != 2 || h.Note != "" {
 		t.Errorf("2 of 10: got %+v, %q", h.Statistics, h.Note)
