@@ -341,10 +341,14 @@ func eventsAt(tb testing.TB, s *server, path string, headers ...string) (next fu
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { resp.Body.Close() })
-	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
+	if h := resp.Header; resp.StatusCode != http.StatusOK || h.Get("Content-Type") != "text/event-stream" ||
+		h.Get("Cache-Control") != "no-store" || h.Get("X-Accel-Buffering") != "no" {
 		tb.Fatalf("got %d %s", resp.StatusCode, resp.Header)
 	}
 	lines := bufio.NewScanner(resp.Body)
+	if !lines.Scan() || lines.Text() != "retry: 2000" {
+		tb.Fatalf("the stream begins with %q", lines.Text())
+	}
 	return func() (e sseEvent, ok bool) {
 		for lines.Scan() {
 			name, value, _ := strings.Cut(lines.Text(), ": ")
