@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -410,7 +411,7 @@ func TestARefusalCountsInItsHarvest(t *testing.T) {
 func TestReadersOfEventsHoldNoPlace(t *testing.T) {
 	t.Parallel()
 	service, _ := newService(t)
-	s := newServer(t, service, func(o *httpapi.Options) { o.MaxConcurrent = 1 })
+	s := newServer(t, service, func(o *httpapi.Options) { o.MaxConcurrent, o.MaxStreams = 1, 1 })
 	id := begin(t, s)
 	next, stop := events(t, s, id)
 	defer stop()
@@ -420,4 +421,32 @@ func TestReadersOfEventsHoldNoPlace(t *testing.T) {
 	if got := s.get(t, "/v3/arcs"); got.status != 200 {
 		t.Errorf("beside the stream: got %d %s", got.status, got.body)
 	}
+	// There may be so many streams, and afterwards others.
+	again := func() answer {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/v3/harvests/"+id+"/events", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := s.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		if resp.StatusCode == http.StatusOK {
+			return answer{status: resp.StatusCode} // it has no end
+		}
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer{resp.StatusCode, resp.Header, string(text)}
+	}
+	got := again()
+	wantAnswer(t, got, 503, `{"detail":"Service temporarily unavailable"}`)
+	if got.header.Get("Retry-After") == "" || s.api.Refusals()["streams"] != 1 {
+		t.Errorf("a second stream: Retry-After %q, refusals %v", got.header.Get("Retry-After"), s.api.Refusals())
+	}
+	stop()
+	testenv.Await(t, "another stream", func() bool { return again().status == 200 })
 }

@@ -5,10 +5,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/csv"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -437,11 +440,27 @@ func TestNegotiate(t *testing.T) {
 	for header, want := range map[string]string{
 		"": "application/json", "*/*": "application/json", "text/csv": "text/csv", "text/*": "text/csv", "TEXT/HTML": "text/html",
 		"text/html,application/xhtml+xml,*/*;q=0.8": "text/html", "application/json;q=0.1, text/csv;q=0.2": "text/csv",
-		"image/png": "", "text/csv;q=0": "", "*/*;q=0.5, application/json;q=0": "text/csv", "text/html;q=x": "",
+		"image/png": "", "text/csv;q=0": "", "text/csv, text/*;q=0.1, */*;q=0.2": "text/csv", "text/csv;q=0, text/*, */*;q=0.5": "text/html", "text/csv;q=0.9, text/html;q=7": "text/html",
+		"text/html;q=7, text/csv;q=1": "text/csv", "*/*;q=0.5, application/json;q=0": "text/csv", "text/html;q=x": "",
 	} {
 		if got := negotiate(header, "application/json", "text/csv", "text/html"); got != want {
 			t.Errorf("%q: got %q, want %q", header, got, want)
 		}
+	}
+}
+
+// No text from a crate is a formula in a spreadsheet.
+func TestTablesHoldNoFormulas(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	table := &csvReceipt{w: csv.NewWriter(&out)}
+	if err := errors.Join(table.row("=1", "+1", "-1", "@a", "\tx", "\rx", "a=1", "", "'x"), table.end()); err != nil {
+		t.Fatal(err)
+	}
+	row, err := csv.NewReader(strings.NewReader(out.String())).Read()
+	want := []string{"'=1", "'+1", "'-1", "'@a", "'\tx", "'\rx", "a=1", "", "'x"}
+	if err != nil || !slices.Equal(row, want) {
+		t.Errorf("got %q, %v, want %q", row, err, want)
 	}
 }
 

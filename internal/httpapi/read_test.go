@@ -2,6 +2,8 @@ package httpapi_test
 
 import (
 	"bufio"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -54,6 +56,15 @@ func TestReadersSeeTheNewestVersion(t *testing.T) {
 		t.Errorf("report on the first version: %s", got.body)
 	}
 	second := member(t, s.post(t, "/v3/arcs", upload("edal", crate("DS", "two"))).body, "metadata", "arc_hash")
+	// The log comes in pages.
+	page := s.get(t, path+"/events?limit=1")
+	if strings.Count(page.body, `"type":`) != 1 || !strings.Contains(page.body, "ARC_CREATED") || !strings.HasSuffix(page.body, `"next":1}`) {
+		t.Errorf("first page of events: %s", page.body)
+	}
+	page = s.get(t, path+"/events?limit=2&after=1")
+	if strings.Count(page.body, `"type":`) != 2 || !strings.Contains(page.body, "ARC_UPDATED") || !strings.HasSuffix(page.body, `"next":null}`) {
+		t.Errorf("last page of events: %s", page.body)
+	}
 	after := s.get(t, path+"/content", "If-None-Match", before.header.Get("ETag"))
 	wantAnswer(t, after, 200, crate("DS", "two"))
 	if tag := after.header.Get("ETag"); tag == "" || tag == before.header.Get("ETag") {
@@ -140,7 +151,7 @@ func TestListARCs(t *testing.T) {
 	}
 	for query, want := range map[string]int{
 		"": 6, "rdi=edal": 5, "rdi=bonares": 1, "git_state=due": 5, "git_state=synced": 1, "git_state=parked": 0, "lifecycle=ACTIVE": 6,
-		"lifecycle=MISSING": 0, "harvest_id=" + id: 5, "text=ARC3": 1, "text=title&rdi=edal": 5, "text=nothing": 0, "harvest_id=" + id + "&text=arc1": 1,
+		"git_state=failing": 0, "lifecycle=DELETED": 0, "lifecycle=MISSING": 0, "harvest_id=" + id: 5, "text=ARC3": 1, "text=title&rdi=edal": 5, "text=nothing": 0, "harvest_id=" + id + "&text=arc1": 1,
 	} {
 		if got, _ := names(query); len(got) != want {
 			t.Errorf("%q: got %q, want %d", query, got, want)
@@ -481,6 +492,15 @@ func TestReceipt(t *testing.T) {
 	wantHeader(t, page, "Content-Type", "text/html; charset=utf-8")
 	if !strings.Contains(page.body, "&lt;b&gt;") || strings.Contains(page.body, "<b>") || !strings.Contains(page.header.Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Errorf("got %s", page.body)
+	}
+	_, style, _ := strings.Cut(page.body, "<style>")
+	style, _, _ = strings.Cut(style, "</style>")
+	if sum := sha256.Sum256([]byte(style)); style == "" || !strings.Contains(page.header.Get("Content-Security-Policy"), "style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'") {
+		t.Errorf("the policy does not allow the style of the page: %s", page.header.Get("Content-Security-Policy"))
+	}
+	wantHeader(t, page, "X-Content-Type-Options", "nosniff")
+	for _, form := range []answer{got, table, page} {
+		wantHeader(t, form, "Vary", "Accept")
 	}
 	if got := s.send(t, "GET", path+"/receipt", "", "Accept", "image/png"); got.status != 406 {
 		t.Errorf("got %d", got.status)

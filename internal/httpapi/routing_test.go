@@ -57,6 +57,21 @@ func TestNoRoute(t *testing.T) {
 	}
 }
 
+// A parameter is what the path says when it is decoded, and a name that a route has for
+// itself is one for other methods.
+func TestParametersOfPaths(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, noDatabase(t), nil)
+	for path, id := range map[string]string{
+		"abc": "abc", "%61b%63": "abc", "a%20b": "a b", "%25zz": "%zz", "a:b": "a:b", "%3Atask_id": ":task_id", "*": "*", "%C3%A4": "ä",
+	} {
+		wantAnswer(t, s.get(t, "/v1/tasks/"+path), 200, `{"task_id":"`+id+`","status":"PENDING","result":null,"error":null}`)
+	}
+	for _, path := range []string{"/v3/arcs/validate", "/v3/arcs/validate/content", "/v3/arcs/validate/events"} {
+		wantAnswer(t, s.get(t, path), 404, `{"detail":"There is no such ARC."}`)
+	}
+}
+
 // A redirect keeps https if a trusted proxy says so, and nobody else.
 func TestRedirectScheme(t *testing.T) {
 	t.Parallel()
