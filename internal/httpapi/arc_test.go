@@ -4,7 +4,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/fairagro/middleware-api/internal/httpapi"
+	"github.com/fairagro/middleware-api/internal/store"
 )
 
 // A submission is answered with what was stored: key for key as clients know it.
@@ -109,9 +112,16 @@ func TestSubmitV1(t *testing.T) {
 			t.Fatal(c.rule)
 		}
 	}
-	got := accepted.post(t, "/v1/arcs", `{"rdi":"edal","arcs":[`+crate("A", "9")+`]}`)
-	got.body = masked(got.body)
-	wantAnswer(t, got, 202, ok(result("A", "updated"), ""))
+	for identifier, status := range map[string]string{"A": "updated", "new": "created"} {
+		got := accepted.post(t, "/v1/arcs", `{"rdi":"edal","arcs":[`+crate(identifier, "9")+`]}`)
+		got.body = masked(got.body)
+		wantAnswer(t, got, 202, ok(result(identifier, status), ""))
+		wantHeader(t, got, "Location", "")
+	}
+	// What is not there has not arrived in git.
+	if got := s.post(t, "/v1/arcs", `{"rdi":"edal","arcs":[]}`, "Prefer", "wait=1"); member(t, got.body, "status") != "processing" {
+		t.Errorf("no ARC, and a wait for git: got %d %s", got.status, got.body)
+	}
 	wantAnswer(t, accepted.post(t, "/v1/arcs", `{"rdi":"edal","arcs":[]}`), 400,
 		`{"detail":"Currently only single ARC submission is supported per request."}`)
 }
@@ -119,7 +129,7 @@ func TestSubmitV1(t *testing.T) {
 // A task that was handed out is found and done; an unknown one is pending.
 func TestTasks(t *testing.T) {
 	t.Parallel()
-	service, _ := newService(t)
+	service, db := newService(t)
 	s := newServer(t, service, nil)
 	id := arcID("A")
 
@@ -139,6 +149,31 @@ func TestTasks(t *testing.T) {
 		got.body = masked(got.body)
 		wantAnswer(t, got, 200, `{"client_id":null,"message":"","status":"SUCCESS","result":{"client_id":null,"message":"Stored in CouchDB successfully","rdi":"edal",`+
 			`"arc":{"id":"`+id+`","status":"updated","timestamp":"<timeZ>"}}}`)
+	}
+
+	// A part that was refused is told there as well.
+	part := s.post(t, "/v1/arcs", `{"rdi":"edal","arcs":[`+crate("A", "1")+`,{}]}`)
+	if got := s.get(t, "/v1/tasks/"+member(t, part.body, "task_id")); member(t, got.body, "result", "message") != "Processed 1/2 ARCs successfully; refused: Field required" {
+		t.Errorf("a part was refused: got %s", got.body)
+	}
+
+	// Tasks that older clients may have been told of.
+	name, text := "jane", "boom"
+	for _, c := range []struct {
+		status, v2 string
+		text       *string
+	}{{"RUNNING", "STARTED", nil}, {"FAILURE", "FAILURE", &text}} {
+		task := store.Task{ID: uuid.New(), ClientID: &name, RDI: "edal", Status: c.status, Error: c.text}
+		if err := db.PutTask(t.Context(), task); err != nil {
+			t.Fatal(err)
+		}
+		v1, v2 := "null", ""
+		if c.text != nil {
+			v1, v2 = `"boom"`, "boom"
+		}
+		wantAnswer(t, s.get(t, "/v1/tasks/"+task.ID.String()), 200, `{"task_id":"`+task.ID.String()+`","status":"`+c.status+`","result":{"client_id":"jane",`+
+			`"message":"","rdi":"edal","arcs":[],"task_id":null,"status":null},"error":`+v1+`}`)
+		wantAnswer(t, s.get(t, "/v2/tasks/"+task.ID.String()), 200, `{"client_id":"jane","message":"`+v2+`","status":"`+c.v2+`","result":null}`)
 	}
 
 	for _, unknown := range []string{"0c8e5f64-6f0f-4a7e-a7b2-0f6f0f2b9a10", "anything"} {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fairagro/middleware-api/internal/httpapi/auth"
+	"github.com/fairagro/middleware-api/internal/rocrate/wire"
 )
 
 // How long a client would like to wait is in any of its Prefer headers, in any case; what
@@ -87,6 +88,16 @@ func TestMediaTypes(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%q: got %q, want %q", header, got, want)
+		}
+	}
+}
+
+// A place is a JSON Pointer for those who validate, with what that escapes.
+func TestPointers(t *testing.T) {
+	t.Parallel()
+	for want, loc := range map[string]wire.Loc{"": nil, "/@graph/3/name": {"@graph", 3, "name"}, "/a~1b/c~0d": {"a/b", "c~d"}, "/~01": {"~1"}} {
+		if got := pointer(loc); got != want {
+			t.Errorf("%v: got %q, want %q", loc, got, want)
 		}
 	}
 }

@@ -401,12 +401,20 @@ func TestInFlight(t *testing.T) {
 func TestAccessRecord(t *testing.T) {
 	t.Parallel()
 	var records []Record
-	a := newLifeAPI(t, Options{Access: func(_ context.Context, r Record) { records = append(records, r) }})
+	parts := route{http.MethodGet, "/test/parts", 0, func(_ *API, x *exchange) error {
+		_, err := io.WriteString(x.w, "one")
+		_, more := io.WriteString(x.w, "two")
+		return errors.Join(err, more)
+	}}
+	a := newLifeAPI(t, Options{Access: func(_ context.Context, r Record) { records = append(records, r) }}, parts)
 	w := call(a, "GET", "/v3/harvests/x?a=b", "", "X-Request-Id", "abc-1.2_Z", "User-Agent", "ua", "Referer", "ref")
 	got := records[0]
 	if got.Method != http.MethodGet || got.Path != "/v3/harvests/x?a=b" || got.Route != "/v3/harvests/{harvest_id}" || got.Status != 404 || got.HarvestID != "x" ||
 		got.Bytes != int64(w.Body.Len()) || got.RequestID != "abc-1.2_Z" || got.UserAgent != "ua" || got.Referer != "ref" || got.Peer != "192.0.2.1" {
 		t.Errorf("got %+v", got)
+	}
+	if call(a, "GET", "/test/parts", ""); records[1].Bytes != 6 || records[1].Status != 200 {
+		t.Errorf("an answer in parts: got %+v", records[1])
 	}
 	if got.Duration <= 0 || time.Since(got.Time) < got.Duration {
 		t.Errorf("it took %s since %s", got.Duration, got.Time)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -292,6 +293,9 @@ func TestValidate(t *testing.T) {
 		bad := read(s.post(t, path, upload("edal", `{"@context":"https://w3id.org/ro/crate/1.1/context","zz":1,"@graph":[{"@id":"./","@type":"Dataset"},{"@id":7}]}`)))
 		if bad.Valid || bad.Errors < 2 || bad.Findings[0].Pointer != "/zz" || bad.Findings[0].Owner != "rdi" || bad.Findings[0].Remedy == "" {
 			t.Errorf("%s: got %+v", path, bad)
+		}
+		if !slices.ContainsFunc(bad.Findings, func(f store.Finding) bool { return f.Text == "an entity has no text as @id" }) {
+			t.Errorf("%s does not tell what the push would have found: %+v", path, bad)
 		}
 		if got := read(s.post(t, path, upload("edal", crate("x", "")))); !got.Valid {
 			t.Errorf("%s: got %+v", path, got)
