@@ -135,6 +135,9 @@ func TestHarvestsOfOthers(t *testing.T) {
 	stranger := certHeaders(t, "stranger", "bonares")
 	id := begin(t, s, owner...)
 	path := "/v3/harvests/" + id
+	if got := s.post(t, "/v3/arcs", upload("edal", crate("A", "")), owner...); got.status != 200 {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
 	const hidden = `{"detail":"Harvest not found"}`
 	const forbidden = `{"detail":"RDI 'edal' not authorized."}`
 	notYours := `{"detail":"Harvest ` + id + ` does not belong to client colleague"}`
@@ -154,7 +157,10 @@ func TestHarvestsOfOthers(t *testing.T) {
 		wantAnswer(t, s.send(t, c.method, strings.Replace(c.path, id, "harvest-nonsense", 1), c.body, append(slices.Clone(owner), "Content-Type", media)...), 404, hidden)
 	}
 	wantAnswer(t, timesMasked(s.get(t, "/v3/harvests", owner...)), 200, "["+harvest(id, "RUNNING", "null", "0 0 0 0 0 0", "")+"]")
-	wantAnswer(t, s.get(t, "/v3/harvests", stranger...), 200, "[]")
+	for _, nobody := range [][]string{stranger, certHeaders(t, "nobody")} {
+		wantAnswer(t, s.get(t, "/v3/harvests", nobody...), 200, "[]")
+		wantAnswer(t, s.get(t, "/v3/arcs", nobody...), 200, `{"arcs":[],"next":null}`)
+	}
 	wantAnswer(t, s.get(t, "/v3/harvests?rdi=edal", stranger...), 403, forbidden)
 	wantAnswer(t, s.get(t, "/v3/harvests?rdi=nope", stranger...), 400, `{"detail":"RDI 'nope' is not recognized."}`)
 

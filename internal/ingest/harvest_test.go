@@ -242,6 +242,48 @@ func TestBulkAnswersInOrder(t *testing.T) {
 	}
 }
 
+// A broken line between two lines of one ARC does not change their order, and its harvest
+// tells what was wrong with it.
+func TestABrokenLineKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	by := client("c")
+	h := begin(t, w, by)
+	one, other := crate(t, "A", "x"), crate(t, "A", "y")
+	read := make(chan struct{})
+	entries := []ingest.Line{
+		func() (rocrate.Payload, error) { <-read; return one, nil },
+		func() (rocrate.Payload, error) { return rocrate.Payload{}, errors.New("broken line") },
+		func() (rocrate.Payload, error) { close(read); return other, nil },
+		func() (rocrate.Payload, error) {
+			return rocrate.Payload{}, &fault.Error{Code: "no_room", Text: "not now", Owner: fault.OwnerNobody}
+		},
+	}
+	var got []string
+	err := w.Bulk(t.Context(), by, h, slices.Values(entries), func(a *ingest.Accepted, err error) error {
+		if err == nil {
+			got = append(got, string(a.Outcome))
+		} else {
+			got = append(got, string(fault.CodeOf(err)))
+		}
+		return nil
+	})
+	if err != nil || !slices.Equal(got, []string{"created", "", "harvest_conflict", "no_room"}) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	var texts []string
+	for e, err := range w.Refusals(t.Context(), h) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(e.Code)+" "+e.Text)
+	}
+	slices.Sort(texts)
+	if len(texts) != 2 || texts[0] != "arc_invalid broken line" || !strings.HasPrefix(texts[1], "harvest_conflict ") {
+		t.Errorf("the harvest tells of %q", texts)
+	}
+}
+
 // When nobody listens any more a bulk submission begins no more lines; what
 // was reported is stored.
 func TestBulkStopsWhenNobodyListens(t *testing.T) {
@@ -433,5 +475,28 @@ func TestWaitingForGit(t *testing.T) {
 	}
 	if err := <-pushed; err != nil {
 		t.Error(err)
+	}
+
+	// What somebody asks for is known by his name, and a push that fails is not waited for.
+	who := client("jane")
+	if err := w.RequestSync(t.Context(), who, a.ID); err != nil {
+		t.Fatal(err)
+	}
+	trail := must[[]store.Audit](t)(w.store.AuditTrail(t.Context(), a.ID, 0, 1))
+	if len(trail) != 1 || trail[0].Actor.Subject != who.Actor.Subject {
+		t.Errorf("the audit trail says %+v", trail)
+	}
+	claims, err = w.store.ClaimDue(t.Context(), store.ClaimRequest{Holder: "t", Limit: 1, Lease: time.Hour, Remote: "git"})
+	if err != nil || len(claims) != 1 {
+		t.Fatalf("claim: %v, %v", claims, err)
+	}
+	must[*store.Content](t)(w.store.Load(t.Context(), claims[0]))
+	if err := w.store.RecordFailure(t.Context(), claims[0], store.Failure{Class: "transient", Code: "remote_error"}); err != nil {
+		t.Fatal(err)
+	}
+	long, cancel := contextWithTimeout(t, time.Minute)
+	defer cancel()
+	if arc := must[store.ARC](t)(w.AwaitGit(long, a.ID)); arc.Git.State != store.Failing || long.Err() != nil {
+		t.Errorf("failed: got %+v, %v", arc.Git, long.Err())
 	}
 }

@@ -60,6 +60,21 @@ func must[T any](tb testing.TB) func(T, error) T {
 	}
 }
 
+// Who may see no RDI, or does not say which, sees nothing.
+func TestNoRDIsMeansNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	must[*ingest.Accepted](t)(w.Submit(t.Context(), client("c"), "r", crate(t, "A", "x"), ingest.WithoutLog))
+	begin(t, w, client("c"))
+	for _, rdis := range [][]string{nil, {}, {"other"}} {
+		arcs, _, err := w.ARCs(t.Context(), store.ARCFilter{RDIs: rdis, Limit: 10})
+		harvests, herr := w.Harvests(t.Context(), store.HarvestFilter{RDIs: rdis, Limit: 10})
+		if err != nil || herr != nil || len(arcs) > 0 || len(harvests) > 0 {
+			t.Errorf("%q: got %d ARCs, %d harvests, %v, %v", rdis, len(arcs), len(harvests), err, herr)
+		}
+	}
+}
+
 // What is stored is exactly the document that was sent, and it survives being compressed.
 func TestTheStoredDocumentIsTheOneThatWasSent(t *testing.T) {
 	t.Parallel()
