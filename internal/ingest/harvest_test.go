@@ -59,6 +59,26 @@ func TestAHarvestBelongsToItsClient(t *testing.T) {
 	}
 }
 
+// The audit trail names who began a harvest and who ended it; the same key begins it once.
+func TestTheAuditTrailNamesWhoRanAHarvest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	by, expected := client("jane"), int64(7)
+	h := must[store.Harvest](t)(w.BeginHarvest(t.Context(), by, "r", &expected, "key"))
+	again := must[store.Harvest](t)(w.BeginHarvest(t.Context(), by, "r", &expected, "key"))
+	if again.ID != h.ID || again.Expected == nil || *again.Expected != 7 {
+		t.Errorf("begun again: got %+v, want %s", again, h.ID)
+	}
+	must[store.Harvest](t)(w.EndHarvest(t.Context(), by, h, store.Cancelled, ingest.Missing{}))
+	var deeds []string
+	for _, a := range must[[]store.Audit](t)(w.store.AuditTrail(t.Context(), store.ID{}, 0, 10)) {
+		deeds = append(deeds, a.Action+" "+a.Actor.Subject)
+	}
+	if !slices.Equal(deeds, []string{"harvest.CANCELLED CN=jane", "harvest.RUNNING CN=jane"}) {
+		t.Errorf("got %q", deeds)
+	}
+}
+
 // RUNNING as the aim of a running harvest reads it anew; of an ended one it is
 // refused like any other.
 func TestARunningHarvestCanBeSetToRunning(t *testing.T) {
