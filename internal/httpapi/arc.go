@@ -80,7 +80,7 @@ func (a *API) submitInHarvest(x *exchange) error {
 	}
 	submission, invalid := rocrate.ScanSubmission(x.body, false)
 	if invalid != nil && !only {
-		return a.refuseInHarvest(x, invalid)
+		return a.refuseInHarvest(x, submission.ARC.Identifier, invalid)
 	}
 	h, err := a.harvestHead(x)
 	if err != nil {
@@ -93,7 +93,7 @@ func (a *API) submitInHarvest(x *exchange) error {
 		return invalid
 	}
 	if err := a.strict(submission.ARC.Document, wire.Loc{"body", "arc"}); err != nil {
-		return a.refuseInHarvest(x, err)
+		return a.refuseInHarvest(x, submission.ARC.Identifier, err)
 	}
 	accepted, err := a.service.SubmitInHarvest(x.ctx(), x.caller(), h, submission.ARC, ingest.WithLog)
 	if err != nil {
@@ -104,10 +104,10 @@ func (a *API) submitInHarvest(x *exchange) error {
 
 // refuseInHarvest counts an ARC that is not valid as an error of the harvest, if
 // there is one and the client may say so.
-func (a *API) refuseInHarvest(x *exchange, invalid error) error {
+func (a *API) refuseInHarvest(x *exchange, identifier string, invalid error) error {
 	h, err := a.harvestHead(x)
 	if err == nil {
-		a.service.NoteRefusal(x.ctx(), x.caller(), h, "", invalid.Error())
+		a.service.NoteRefusal(x.ctx(), x.caller(), h, identifier, invalid.Error())
 	}
 	return invalid
 }

@@ -413,6 +413,58 @@ func TestARefusalCountsInItsHarvest(t *testing.T) {
 	if got := s.get(t, "/v3/harvests/"+id); !strings.Contains(got.body, `"errors":1}`) || !strings.Contains(got.body, `"error_type":"submission_failed"`) {
 		t.Errorf("got %s, want one error", got.body)
 	}
+	// What the database cannot hold is no reason not to count it.
+	for _, crate := range []string{
+		strings.Replace(crate("a", ""), `{"@context"`, `{"z\u0000":1,"@context"`, 1), strings.Replace(crate("a", ""), `{"@context"`, `{"\ud800":1,"@context"`, 1),
+		strings.Replace(crate("a", ""), `"identifier":"a"`, `"identifier":"a\u0000"`, 1),
+	} {
+		if got := s.post(t, "/v3/harvests/"+id+"/arcs", `{"arc":`+crate+`}`); got.status != 422 {
+			t.Errorf("%s: got %d %s", crate, got.status, got.body)
+		}
+		if got := s.send(t, "POST", "/v3/harvests/"+id+"/arcs", crate, "Content-Type", ndjson); !strings.Contains(got.body, `"status":422`) {
+			t.Errorf("%s: got %d %s", crate, got.status, got.body)
+		}
+	}
+	if got := s.get(t, "/v3/harvests/"+id); !strings.Contains(got.body, `"errors":7}`) || !strings.Contains(got.body, "a\uFFFD") {
+		t.Errorf("got %s, want seven errors", got.body)
+	}
+}
+
+// An ARC that a harvest tried to bring is not missing, for whatever reason it was
+// refused, as long as it can be told which one it was.
+func TestRefusedARCsAreNotMissing(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, func(o *httpapi.Options) { o.Strict = true })
+	var known []string
+	for i := range 40 {
+		known = append(known, crate(fmt.Sprint("arc", i), ""))
+	}
+	if got := s.post(t, "/v1/arcs", `{"rdi":"edal","arcs":[`+strings.Join(known, ",")+`]}`); got.status != 201 {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	path := "/v3/harvests/" + begin(t, s)
+	if got := s.send(t, "POST", path+"/arcs", strings.Join(known[7:], "\n"), "Content-Type", ndjson); strings.Count(got.body, `"outcome"`) != 33 {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	doomed := strings.NewReplacer(`"@type":"CreativeWork"`, `"@type":"CreativeWork"},{"@id":7`)
+	surplus := strings.NewReplacer(`{"@context"`, `{"zz":1,"@context"`)
+	infinite := strings.NewReplacer(`"@type":"CreativeWork"`, `"@type":"CreativeWork","x":1e999`)
+	for i, spoil := range []*strings.Replacer{doomed, surplus, infinite} {
+		if got := s.post(t, path+"/arcs", `{"arc":`+spoil.Replace(known[i])+`}`); got.status != 422 {
+			t.Errorf("got %d %s", got.status, got.body)
+		}
+		if got := s.send(t, "POST", path+"/arcs", spoil.Replace(known[i+3]), "Content-Type", ndjson); !strings.Contains(got.body, `"status":422`) {
+			t.Errorf("got %d %s", got.status, got.body)
+		}
+	}
+	got := s.post(t, path+"/complete", "")
+	if !strings.Contains(got.body, `"arcs_missing":1,"errors":6}`) {
+		t.Errorf("got %s", got.body)
+	}
+	if got := s.get(t, "/v3/arcs?lifecycle=MISSING"); strings.Count(got.body, `"identifier"`) != 1 || !strings.Contains(got.body, `"identifier":"arc6"`) {
+		t.Errorf("got %s, want that arc6 is missing", got.body)
+	}
 }
 
 // Readers of events hold no place: with a single one, others are served beside them.

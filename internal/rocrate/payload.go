@@ -30,14 +30,15 @@ func Scan(doc []byte) (Payload, error) {
 }
 
 // ScanValue is Scan for a crate that is part of a larger document; loc is its
-// place there. Errors are wire.Errors.
+// place there. Errors are wire.Errors; the identifier comes with them, if it can be read,
+// because it tells which ARC was refused.
 func ScanValue(crate jsondoc.Value, loc wire.Loc) (Payload, error) {
 	var check wire.Checker
 	parts, ok := checkCrate(&check, crate, loc)
-	if !ok {
-		return Payload{}, check.Err()
-	}
 	root := findRoot(parts.graph)
+	if !ok {
+		return Payload{Identifier: extractText(root.Member("identifier"))}, check.Err()
+	}
 	if !root.Exists() {
 		check.ValueError(loc, "RO-Crate must contain a root data entity with @id './'", crate)
 		return Payload{}, check.Err()
@@ -52,7 +53,7 @@ func ScanValue(crate jsondoc.Value, loc wire.Loc) (Payload, error) {
 		return Payload{}, check.Err()
 	}
 	if p.Hash, ok = contentHash(&check, parts, loc); !ok {
-		return Payload{}, check.Err()
+		return Payload{Identifier: p.Identifier}, check.Err()
 	}
 	p.Document = parts.document(crate)
 	return p, nil
