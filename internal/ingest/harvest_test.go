@@ -340,7 +340,8 @@ func TestBulkStopsWhenNobodyListens(t *testing.T) {
 // Housekeeping ends abandoned harvests and forgets old tasks.
 func TestHousekeeping(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, ingest.Options{HarvestIdle: time.Microsecond, TaskAge: time.Microsecond})
+	log := &testenv.Log{}
+	w := newWorld(t, ingest.Options{HarvestIdle: time.Microsecond, TaskAge: time.Microsecond, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	by := client("c")
 	h := begin(t, w, by)
 	a := must[*ingest.Accepted](t)(w.Submit(t.Context(), by, "r", crate(t, "A", "x"), ingest.WithoutLog))
@@ -357,6 +358,9 @@ func TestHousekeeping(t *testing.T) {
 	}
 	if got := must[store.Harvest](t)(w.Harvest(t.Context(), ingest.HarvestID(h))); got.Status != store.Failed || got.CompletedAt == nil {
 		t.Errorf("harvest: got %+v", got)
+	}
+	if n := log.Count("level=WARN msg=\"harvest abandoned by its client\" harvest_id=" + ingest.HarvestID(h) + " rdi=r"); n != 1 {
+		t.Errorf("the log tells of it %d times:\n%s", n, log)
 	}
 	for _, unknown := range []string{id.String(), "x", ""} {
 		if _, err := w.Task(t.Context(), unknown); fault.CodeOf(err) != fault.TaskNotFound {

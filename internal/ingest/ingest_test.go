@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/ingest"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/rocrate"
@@ -72,6 +73,64 @@ func TestNoRDIsMeansNone(t *testing.T) {
 		if err != nil || herr != nil || len(arcs) > 0 || len(harvests) > 0 {
 			t.Errorf("%q: got %d ARCs, %d harvests, %v, %v", rdis, len(arcs), len(harvests), err, herr)
 		}
+	}
+}
+
+// What became of a submission is told as it is stored, to whoever submits and to whoever
+// asks for the task: times, outcome in the two words of clients, and the log if it is wanted.
+func TestWhatBecameOfASubmission(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	by := client("jane")
+	described, err := rocrate.Scan([]byte(`{"@context":"x","@graph":[{"@id":"./","identifier":"A","name":"Barley","description":"in spring"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := crate(t, "A", "Oats")
+	var accepted []*ingest.Accepted
+	for _, c := range []struct {
+		p       rocrate.Payload
+		log     ingest.Log
+		outcome store.Outcome
+		status  string
+		events  int
+	}{
+		{described, ingest.WithLog, store.Created, "created", 1}, {described, ingest.WithLog, store.Unchanged, "updated", 1},
+		{other, ingest.WithoutLog, store.Updated, "updated", 0}, {other, ingest.WithLog, store.Unchanged, "updated", 2},
+	} {
+		a := must[*ingest.Accepted](t)(w.Submit(t.Context(), by, "r", c.p, c.log))
+		stored := must[store.ARC](t)(w.ARC(t.Context(), a.ID.String()))
+		if a.Outcome != c.outcome || a.Status() != c.status || len(a.Log) != c.events || a.Lifecycle != store.Active || a.Identifier != "A" || a.RDI != "r" ||
+			a.Hash != c.p.Hash || !a.FirstSeen.Equal(stored.FirstSeen) || !a.LastSeen.Equal(stored.LastSeen) || a.LastSeen.IsZero() {
+			t.Errorf("got %+v, want %s; stored %+v", a, c.outcome, stored)
+		}
+		if stored.Name != c.p.Name || stored.Description != c.p.Description || stored.Size != int64(len(c.p.Document)) {
+			t.Errorf("stored %+v, want %+v", stored, c.p)
+		}
+		accepted = append(accepted, a)
+	}
+	for _, entry := range must[[]store.Audit](t)(w.store.AuditTrail(t.Context(), accepted[0].ID, 0, 10)) {
+		if entry.Actor.Subject != by.Actor.Subject {
+			t.Errorf("the audit trail says %+v", entry)
+		}
+	}
+	for failed, status := range map[string]string{"": ingest.TaskSuccess, "boom": ingest.TaskFailure} {
+		id, err := w.KeepTask(t.Context(), by, "r", "message", accepted[:3], failed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		task := must[store.Task](t)(w.Task(t.Context(), id.String()))
+		if task.Status != status || task.Message != "message" || task.RDI != "r" || (task.Error != nil) != (failed != "") || task.Error != nil && *task.Error != failed {
+			t.Errorf("task: got %+v, want %s", task, status)
+		}
+		for i, want := range []store.Outcome{store.Created, store.Updated, store.Updated} {
+			if got := task.ARCs[i]; got.Status != want || !got.At.Equal(accepted[i].LastSeen) || got.ID != accepted[i].ID {
+				t.Errorf("task, ARC %d: got %+v, want %s of %+v", i, got, want, accepted[i])
+			}
+		}
+	}
+	if _, err := w.ARC(t.Context(), "x"); fault.CodeOf(err) != fault.ARCNotFound {
+		t.Errorf("no id: got %v", err)
 	}
 }
 
