@@ -332,6 +332,53 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// Values up to the limits of their settings are good, and those beyond are not.
+func TestLimitsOfSettings(t *testing.T) {
+	t.Parallel()
+	const store = "git_repo: {url: https://g, group: a}\n"
+	long := "unix:/" + strings.Repeat("x", 106)
+	for _, good := range []string{
+		"git_repo: {url: HTTPS://g, group: a}", "git_repo: {url: File:///x, group: a}", "gitlab_api: {url: HTTP://g, group: a, commit_chunk_size: 1}",
+		"listen: [h:0, 'h:65535', " + long + "]", "body_limit: 1KiB", "body_limit: 4GiB", "max_event_streams: 1",
+		"max_event_log_size: 1", "max_event_log_size: 10000", "retry_after_seconds: 1", "harvest: {missing_guard_percent: 0, grace_period_days: 0, expire_after: 0}",
+		"harvest: {missing_guard_percent: 100}", "otel: {sample_ratio: 0}", "otel: {sample_ratio: 1}", "admin: {directory: ''}", "admin: {directory: /x}",
+		"tasks: {retention: 1h}", "sync: {backoff_min: 10s, backoff_max: 10s}", "database: {max_connections: 1000}", "known_rdis: [a-Z_9.x]",
+		store[:len(store)-2] + ", rdi_gitlab_topics: {a: b}}",
+	} {
+		mustLoad(t, options(t, config.RoleServe, good))
+	}
+	for _, c := range []struct{ file, want string }{
+		{"git_repo: {url: 'https://', group: a}", "git_repo.url: must be a URL"}, {"git_repo: {url: 'https://a b:c', group: a}", "git_repo.url: must be a URL"},
+		{"listen: [" + long + "x]", "is not an absolute path of at most 107 bytes"}, {"listen: ['h:65536']", "no port between"}, {"listen: ['h:-1']", "no port between"},
+		{"body_memory_limit: -1", "out of range for a size"}, {"body_memory_limit: 0.5", "out of range for a size"},
+		{"body_limit: 1023", "body_limit: must be"}, {"body_limit: 5GiB", "body_limit: must be"}, {"max_event_streams: 0", "max_event_streams: must be at least 1"},
+		{"max_event_log_size: 0", "max_event_log_size: must be"}, {"max_event_log_size: 10001", "max_event_log_size: must be"},
+		{"retry_after_seconds: 1.5", "retry_after_seconds: must be whole seconds"}, {"harvest: {missing_guard_percent: 101}", "harvest.missing_guard_percent: must be"},
+		{"harvest: {missing_guard_percent: -1}", "harvest.missing_guard_percent: must be"}, {"harvest: {grace_period_days: -1}", "harvest.grace_period_days: must be"},
+		{"harvest: {expire_after: -1}", "out of range for a duration"}, {"otel: {sample_ratio: 1.1}", "otel.sample_ratio: must be"}, {"otel: {sample_ratio: -0.1}", "otel.sample_ratio: must be"},
+		{"admin: {directory: run}", "must be an absolute path"}, {"tasks: {retention: 59m}", "tasks.retention: must be at least 1h"}, {"known_rdis: ['']", "known_rdis: \"\" must be"},
+		{"gitlab_api: {url: https://g, group: a, commit_chunk_size: 0}", "commit_chunk_size: must be at least 1"}, {"database: {max_connections: 1001}", "database.max_connections: must be"},
+		{"known_rdis: [a]\n" + store[:len(store)-2] + ", rdi_gitlab_topics: {a: b, c: d}}", `"c" is not among known_rdis`},
+		{strings.Repeat("# 63 bytes of a comment, which nobody wants to read in a file.\n", 70_000), "is larger than 4194304 bytes"},
+	} {
+		if got := problems(t, options(t, config.RoleServe, c.file)); !strings.Contains(got, c.want) {
+			t.Errorf("%.100s: got %.300s, want %q", c.file, got, c.want)
+		}
+	}
+	if l := mustLoad(t, options(t, config.RoleServe, "max_concurrent_requests: -1")); l.MaxConcurrentRequests != 0 {
+		t.Errorf("got %d requests at a time, want no limit", l.MaxConcurrentRequests)
+	}
+	o := options(t, config.RoleServe, "")
+	write(t, filepath.Join(o.Credentials, "database-password"), "pa55\n")
+	if l := mustLoad(t, o); l.Database.Password.Reveal() != "pa55" {
+		t.Errorf("got the password %q", l.Database.Password.Reveal())
+	}
+	// What can be read of a bad one is there to be shown.
+	if l, err := config.Load(options(t, config.RoleServe, "body_limit: 1\nv1_status: accepted\n")); err == nil || l == nil || l.V1Status != "accepted" {
+		t.Errorf("got %v, %v", l, err)
+	}
+}
+
 // The file is found where it is documented, in that order; one that was named
 // must be there.
 func TestPlaces(t *testing.T) {
@@ -342,6 +389,15 @@ func TestPlaces(t *testing.T) {
 	o := config.Options{Environ: []string{"X=y"}, Places: []string{first, second}, Secrets: dir}
 	if l := mustLoad(t, o); l.Path != second || l.V1Status != "accepted" {
 		t.Errorf("read %q", l.Path)
+	}
+	if err := os.Mkdir(first, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := problems(t, o); !strings.Contains(got, "is a directory") {
+		t.Errorf("what is at the first place cannot be read: %q", got)
+	}
+	if err := os.Remove(first); err != nil {
+		t.Fatal(err)
 	}
 	write(t, first, "")
 	if l := mustLoad(t, o); l.Path != first {
@@ -388,6 +444,7 @@ func TestUvicornVariables(t *testing.T) {
 		{"", "0.0.0.0:8000", []string{"UVICORN_HOST=0.0.0.0"}},
 		{"", "127.0.0.1:9000", []string{"UVICORN_PORT=9000"}},
 		{"", "[::1]:9000", []string{"UVICORN_HOST=::1", "UVICORN_PORT=9000"}},
+		{"", "[::1]:8000", []string{"UVICORN_HOST=[::1]"}},
 		{"listen: ['h:1']", "h:1", []string{"UVICORN_PORT=9000"}},
 		{"", "unix:/run/x.sock", []string{"LISTEN=unix:/run/x.sock", "UVICORN_PORT=9000"}},
 	} {

@@ -412,3 +412,92 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// What counts as a number, a truth or an element of a list when it comes as a text.
+func TestTextsAreReadByType(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{"7": 7, "007": 7, " 1_000 ": 1000, "+5": 5, "1e3": 1000, "2.0": 2, "9007199254740992": 1 << 53} {
+		if got := mustRead(t, "", "PLAIN_COUNT="+text).count; got != want {
+			t.Errorf("%q: got %d, want %d", text, got, want)
+		}
+	}
+	for _, name := range []string{"PLAIN_COUNT", "PLAIN_RATIO"} {
+		for _, text := range []string{"x", "_1", "1_", "1__0", "0x10", "0x1p4", "nan", "inf", "-Infinity", "1e999", "1 2"} {
+			if _, _, err := read(t, "", name+"="+text); err == nil || !strings.Contains(err.Error(), "is not a") {
+				t.Errorf("%s=%q: got %v", name, text, err)
+			}
+		}
+	}
+	for _, text := range []string{"1.5", "1e17", "-1e17"} {
+		if _, _, err := read(t, "", "PLAIN_COUNT="+text); err == nil || !strings.Contains(err.Error(), "is not an integer of a usable size") {
+			t.Errorf("%q: got %v", text, err)
+		}
+	}
+	for text, want := range map[string]bool{
+		"true": true, "Yes": true, "on": true, " 1 ": true, "t": true, "Y": true, "FALSE": false, "no": false, "off": false, "0": false, "f": false, "n": false,
+	} {
+		if got := mustRead(t, "", "PLAIN_ON="+text).on; got != want {
+			t.Errorf("%q: got %t", text, got)
+		}
+	}
+	if got := mustRead(t, "", "KNOWN= a,, b ,").list; !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("list: got %q", got)
+	}
+	// Elements come by number, the tenth after the second.
+	environ := []string{"KNOWN=z"}
+	want := []string{}
+	for i := range 12 {
+		element := string(rune('a' + i))
+		environ = append(environ, fmt.Sprintf("KNOWN_%d=%s", i, element))
+		want = append(want, element)
+	}
+	if got := mustRead(t, "known: []", environ[1:]...).list; !slices.Equal(got, want) {
+		t.Errorf("list by elements: got %q, want %q", got, want)
+	}
+	_, _, err := read(t, "store: {name: n, topics: {a: x, b: y, a: z}}")
+	if err == nil || !strings.Contains(err.Error(), `c.yaml:1: store.topics: entry "a" is given twice`) {
+		t.Errorf("an entry that is given twice: %v", err)
+	}
+}
+
+// A file holds a value if it is a file of the size of one, under any of its names; the
+// value is what is in it without what is around it.
+func TestFilesWithAValue(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ content, want string }{
+		"the-token":   {content: "one\n", want: "one"},
+		"store_token": {content: " two \r\n", want: "two"},
+		"store-token": {content: "three", want: "three"},
+		"token":       {content: "four", want: ""},
+		"the-token2":  {content: "five", want: ""},
+	} {
+		v, err := readCredential(t, name, c.content)
+		if err != nil || v.token.Reveal() != c.want {
+			t.Errorf("%s: got %q, %v, want %q", name, v.token.Reveal(), err, c.want)
+		}
+	}
+	if v, err := readCredential(t, "the-token", strings.Repeat("x", 64<<10)); err != nil || len(v.token.Reveal()) != 64<<10 {
+		t.Errorf("64 KiB: got %d bytes, %v", len(v.token.Reveal()), err)
+	}
+	if _, err := readCredential(t, "the-token", strings.Repeat("x", 64<<10+1)); err == nil || !strings.Contains(err.Error(), "credential the-token: store.token: cannot be read: larger than") {
+		t.Errorf("more than 64 KiB: got %.200v", err)
+	}
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "the-token"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var v vars
+	if _, err := table(&v).Read(setting.Input{Name: "c.yaml", Data: []byte("store: {name: n}"), Credentials: dir}); err != nil || !v.token.IsZero() {
+		t.Errorf("a folder: got %q, %v", v.token.Reveal(), err)
+	}
+}
+
+func readCredential(tb testing.TB, name, content string) (v vars, err error) {
+	tb.Helper()
+	dir := tb.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	_, err = table(&v).Read(setting.Input{Name: "c.yaml", Data: []byte("store: {name: n}"), Credentials: dir})
+	return v, err
+}
