@@ -578,8 +578,11 @@ func TestManualsAgreeWithTheTable(t *testing.T) {
 		}
 	}
 	for _, r := range table.Retired {
-		if !strings.Contains(page, "\n.B "+r.Path+"\n"+r.Reason) {
-			t.Errorf("the page lacks the retired %s", r.Path)
+		if r.Became != "" && !strings.Contains(page, "\n.B "+r.Path+"\nis called "+r.Became+" now") {
+			t.Errorf("the manual page does not say what became of %s", r.Path)
+		}
+		if r.Became == "" && !strings.Contains(page, "\n.B "+r.Path+"\n"+r.Reason) {
+			t.Errorf("the manual page does not say why there is no %s", r.Path)
 		}
 	}
 	for line := range strings.Lines(string(config.ManPage())) {

@@ -40,7 +40,11 @@ func ManPage() []byte {
 	table.Man(&b, "At the top of the file")
 	b.WriteString(manRetired)
 	for _, r := range table.Retired {
-		b.WriteString(".TP\n.B " + r.Path + "\n" + r.Reason + "\n")
+		text := r.Reason
+		if r.Became != "" {
+			text = "is called " + r.Became + " now and counts, unless that is given as well"
+		}
+		b.WriteString(".TP\n.B " + r.Path + "\n" + text + "\n")
 	}
 	b.WriteString(manTail)
 	return b.Bytes()
@@ -112,7 +116,8 @@ is there.
 `
 
 const manRetired = `.SH RETIRED SETTINGS
-Earlier generations had these. They are accepted with a warning and have no effect.
+Earlier generations had these. They are accepted with a warning.
+Those with another name now have its effect, the others have none.
 `
 
 const manTail = `.SH FILES
