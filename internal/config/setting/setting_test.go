@@ -443,6 +443,14 @@ func TestTextsAreReadByType(t *testing.T) {
 	if got := mustRead(t, "", "KNOWN= a,, b ,").list; !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("list: got %q", got)
 	}
+	for text, want := range map[string]setting.Size{"1GB": 1e9, "1gib": 1 << 30, "2 MB": 2e6, "1_000": 1000, "3K": 3 << 10} {
+		if got := mustRead(t, "", "PLAIN_LIMIT="+text).limit; got != want {
+			t.Errorf("%q: got %d, want %d", text, got, want)
+		}
+	}
+	if got := mustRead(t, "", "LOG_LEVEL=warn").level.String(); got != "WARNING" {
+		t.Errorf("level: got %s", got)
+	}
 	// Elements come by number, the tenth after the second.
 	environ := []string{"KNOWN=z"}
 	want := []string{}
