@@ -261,6 +261,48 @@ func TestDryRunStoresNothing(t *testing.T) {
 	}
 }
 
+// An import tells how far it is and who did it, passes over what was deleted, and ends
+// with an error when the export or the database does.
+func TestHowAnImportEnds(t *testing.T) {
+	t.Parallel()
+	st := open(t, pgtest.DSN(t))
+	export := arcDocument(t, "A1") + "\n" + `{"_id":"arc_gone","_deleted":true}` + "\n" +
+		strings.Replace(strings.Replace(harvestDocument, "edal", `ed\u0000al`, 1), "harvest-6", "harvest-7", 1) + "\n" + harvestDocument
+	var progress []int64
+	sum, problems := load(t, st, export, couchimport.Options{Actor: store.Actor{Subject: "jane"}, Progress: func(lines int64) { progress = append(progress, lines) }})
+	if cmp.Diff([]int64{1, 2, 3, 4}, progress) != "" || sum.Others != 1 || sum.Harvests.Bad != 1 || sum.Harvests.Imported != 1 || len(problems) != 1 || problems[0].Line != 3 {
+		t.Errorf("progress %v, %+v, %v", progress, sum, problems)
+	}
+	if trail, err := st.AuditTrail(t.Context(), idOf("A1"), 0, 10); err != nil || len(trail) == 0 || trail[0].Actor.Subject != "jane" {
+		t.Errorf("the audit trail says %+v, %v", trail, err)
+	}
+	if sum, _ := load(t, st, arcDocument(t, "A2"), couchimport.Options{DryRun: true}); sum.NotProven() != 0 {
+		t.Errorf("what was only looked at is not proven: %+v", sum)
+	}
+
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	if _, err := z.Write([]byte(arcDocument(t, "A3") + "\n" + arcDocument(t, "A4") + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := couchimport.Run(t.Context(), st, &zipped, couchimport.Options{})
+	if err == nil || !strings.Contains(err.Error(), "read the export at line 3") || sum.ARCs.Imported != 2 {
+		t.Errorf("an export that was cut off: %+v, %v", sum, err)
+	}
+	over, end := context.WithCancel(t.Context())
+	end()
+	if sum, err := couchimport.Run(over, st, strings.NewReader(arcDocument(t, "A5")), couchimport.Options{}); err == nil {
+		t.Errorf("an import that was ended: %+v and no error", sum)
+	}
+	st.Close()
+	if sum, err := couchimport.Run(t.Context(), st, strings.NewReader(arcDocument(t, "A6")), couchimport.Options{}); err == nil || !strings.Contains(err.Error(), "line 1: ") {
+		t.Errorf("without a database: %+v, %v", sum, err)
+	}
+}
+
 // What has been uploaded since is kept and told of.
 func TestNewerContentIsKept(t *testing.T) {
 	t.Parallel()
