@@ -35,7 +35,7 @@ func TestFleetGathersAllProcesses(t *testing.T) {
 		telemetry.NewRequests(m.Registerer).Observe("GET", "/v3/arcs", 200, 10, 0)
 		process(t, filepath.Join(dir, "admin-"+name+".sock"), m.Handler())
 	}
-	process(t, filepath.Join(dir, "admin-odd.sock"), http.NotFoundHandler())
+	process(t, filepath.Join(dir, "admin-odd.sock"), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
 	process(t, filepath.Join(dir, "admin-strange.sock"), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{]")) }))
 	dead, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(dir, "admin-dead.sock"))
 	if err != nil {

@@ -79,5 +79,9 @@ func TestRecognition(t *testing.T) {
 		if got := string(f.fields); strings.Count(got, "MESSAGE_ID=") != strings.Count(want, "MESSAGE_ID=") || !strings.Contains(got, want) {
 			t.Errorf("%s %v: fields %q, want %q", c.message, c.attrs, got, want)
 		}
+		// The plain output has no fields, so an event must not end there.
+		if f.native != (c.want != "") {
+			t.Errorf("%s %v: to the journal itself: %t", c.message, c.attrs, f.native)
+		}
 	}
 }

@@ -178,6 +178,33 @@ func TestRecordsAboutARCsHaveFields(t *testing.T) {
 	}
 }
 
+// What an ARC or a harvest has been through is found by its id in the journal, also where
+// nothing is wrong, and so is every warning.
+func TestRecordsThatAreLookedForAreInTheJournal(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		key  string
+		warn bool
+	}{{"arc_id", false}, {"harvest_id", false}, {"address", true}} {
+		j := newJournald(t)
+		file, read := output(t)
+		logging := telemetry.New(telemetry.Options{Format: telemetry.FormatJournal, Output: file, Socket: j.socket})
+		log := logging.Logger.Info
+		if c.warn {
+			log = logging.Logger.Warn
+		}
+		log("something happened", c.key, "a=b")
+		if out := read(); out != "" {
+			t.Fatalf("%s: the record is on the output: %q", c.key, out)
+		}
+		got, _ := j.receive()
+		if got["MESSAGE"] != `something happened `+c.key+`="a=b"` || got[strings.ToUpper(c.key)] != "a=b" {
+			t.Errorf("%s: got %v", c.key, got)
+		}
+		logging.Close()
+	}
+}
+
 // Records without anything to find by go to the output, one line each, with
 // their priority and without a time.
 func TestPlainRecordsGoToTheOutput(t *testing.T) {
@@ -344,14 +371,16 @@ func TestPollingIsNotLogged(t *testing.T) {
 func FuzzAccessLine(f *testing.F) {
 	f.Add("GET", "/a\nb", "agent\x1b[31m\"", "id")
 	f.Add("\xff\xfe", "/\u2028\u0085", "\\\"", "")
+	f.Add("G\rET\x7f", strings.Repeat("/", 100_000), strings.Repeat("\u2029", 10_000), "\u009b")
 	f.Fuzz(func(t *testing.T, method, uri, agent, id string) {
-		a := telemetry.Access{Method: method, URI: uri, UserAgent: agent, RequestID: id, Client: agent, Remote: id, Proto: method}
+		a := telemetry.Access{Method: method, URI: uri, UserAgent: agent, RequestID: id, Client: agent, Remote: id, Proto: method, Referer: uri}
 		for _, format := range []string{telemetry.FormatJournal, telemetry.FormatJSON} {
 			file, read := output(t)
 			telemetry.New(telemetry.Options{Output: file, Format: format, Level: slog.LevelDebug, Socket: "/nonexistent"}).Access.Log(&a)
 			_ = file.Close()
 			line := read()
-			if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") || strings.ContainsAny(line[:len(line)-1], "\x00\x1b\r\x7f\u0085\u009b") {
+			if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") || strings.ContainsAny(line[:len(line)-1], "\x00\x1b\r\x7f\u0085\u009b") ||
+				format == telemetry.FormatJournal && strings.ContainsAny(line, "\u2028\u2029") {
 				t.Fatalf("%s: %q", format, line)
 			}
 			if len(line) > 8*4*2048+1000 {
