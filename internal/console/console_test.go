@@ -311,7 +311,15 @@ func TestAnRDISeesItsOwnDataOnly(t *testing.T) {
 			t.Errorf("%s: %d\n%s", path, status, body)
 		}
 	}
-	lacks(t, d.get("/console/search?q=theirs"), "bonares")
+	for _, query := range []string{
+		"q=theirs", "q=" + other.String(), "q=" + other.String()[:12], "q=" + other.String()[:12] + "&rdi=bonares", "rdi=bonares", "rdi=bonares&state=parked", "state=parked", "q=bonares/theirs",
+	} {
+		lacks(t, d.get("/console/search?"+query), "bonares<", ">theirs", "/arcs/"+other.String())
+	}
+	has(t, d.get("/console/search?state=parked"), "/arcs/"+own.String())
+	if status, _, body := d.do(http.MethodGet, "/console/audit"); status != http.StatusForbidden || strings.Contains(body, "CN=sender") {
+		t.Errorf("audit trail: %d\n%s", status, body)
+	}
 	if status, location, _ := d.do(http.MethodGet, "/console/search?q=Wheat"); status != http.StatusSeeOther || location != "/console/arcs/"+own.String() {
 		t.Errorf("search: %d to %q, want the own ARC", status, location)
 	}
@@ -375,6 +383,55 @@ func TestActions(t *testing.T) {
 		}
 	}
 	lacks(t, d.get("/console?done=%3Cb%3Ex"), "<b>x")
+}
+
+// A reason is what the form says, on one line; a form that says nothing, or that is far
+// too long to be one, leaves the usual words.
+func TestReasons(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, operator)
+	id := d.submit("edal", "A", "Wheat")
+	path := "/console/arcs/" + id.String() + "/park"
+	for _, c := range []struct{ path, form, want string }{
+		{path, "reason=broken+%0A++at+the%09source", "broken at the source"}, {path, "", "parked in the console"}, {path, "reason=+%0A", "parked in the console"},
+		{path, "reason=" + strings.Repeat("x", 20_000), "parked in the console"},
+		{"/console/remotes/git/pause", "reason=maintenance", "git: maintenance"}, {"/console/remotes/git/pause", "", "git: paused in the console"},
+	} {
+		if status, _, body := d.post(c.path, c.form); status != http.StatusSeeOther {
+			t.Fatalf("%s: %d\n%s", c.path, status, body)
+		}
+		trail, err := d.store.AuditTrail(t.Context(), store.ID{}, 0, 1)
+		if err != nil || len(trail) != 1 || trail[0].Detail != c.want || trail[0].Actor.Subject != "CN=operator" {
+			t.Errorf("%s with %.40q: %.100v, %v, want %q", c.path, c.form, trail, err, c.want)
+		}
+		if status, _, body := d.post("/console/arcs/"+id.String()+"/unpark", ""); status != http.StatusSeeOther {
+			t.Fatalf("unpark: %d\n%s", status, body)
+		}
+	}
+}
+
+// Pages are not kept by browsers and proxies, tell other sites nothing and are taken for
+// nothing else, whoever looks.
+func TestHeadersOfPages(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, operator)
+	for _, desk := range []*desk{d, deskOn(t, d.store, nobody)} {
+		for _, path := range []string{"/console", "/console/search", "/console/arcs/x", "/console/nowhere"} {
+			response, err := desk.server.Client().Get(desk.server.URL + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+			for name, value := range map[string]string{
+				"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+				"Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+			} {
+				if got := response.Header.Get(name); got != value {
+					t.Errorf("%s: got %s %q", path, name, got)
+				}
+			}
+		}
+	}
 }
 
 // A page that stays open is sent what has changed, when it has changed.
