@@ -36,7 +36,7 @@ func TestTimesOfTheOldService(t *testing.T) {
 		"2025-05-01T10:00:00.123456Z", "2025-05-01T12:00:00.123456+02:00", "2025-05-01T10:00:00.123456", "2025-05-01 10:00:00.123456+00:00",
 	} {
 		var m moment
-		if err := json.Unmarshal([]byte(`"`+text+`"`), &m); err != nil || !m.Time.Equal(want) || m.Location() != time.UTC {
+		if err := json.Unmarshal([]byte(`"`+text+`"`), &m); err != nil || !m.Equal(want) || m.Location() != time.UTC {
 			t.Errorf("%s: got %s, %v", text, m.Time, err)
 		}
 	}
