@@ -333,6 +333,61 @@ func TestAnRDISeesItsOwnDataOnly(t *testing.T) {
 	}
 }
 
+// What is wrong with the machine and its access token is for operators, the worst first,
+// and what there is to do about causes as well: on the page, and in what is sent to it
+// when something changes.
+func TestTheMachineIsForOperators(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, operator)
+	d.submit("edal", "A", "Wheat")
+	d.fail()
+	if err := d.store.Beat(t.Context(), store.Synchroniser{
+		Holder: "h/1", Host: "h", Remote: "git", Token: store.Token{Name: "deploy", Ends: time.Now().Add(72 * time.Hour)},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, viewer := range []console.Viewer{operator, edal} {
+		c := console.New(console.Options{
+			Data: d.store, Who: func(*http.Request) (console.Viewer, bool) { return viewer, true },
+			Also: func(context.Context) []report.Reason {
+				return []report.Reason{{Light: report.Yellow, Text: "The disk fills up."}, {Light: report.Red, Text: "The disk is full."}}
+			},
+		})
+		for _, path := range []string{"/console", "/console/live"} {
+			ctx, cancel := context.WithCancel(t.Context())
+			w := httptest.NewRecorder()
+			if path == "/console/live" {
+				cut := &cutOff{ResponseRecorder: w, end: cancel}
+				c.ServeHTTP(cut, httptest.NewRequestWithContext(ctx, http.MethodGet, path, http.NoBody))
+				if got := w.Header().Get("X-Accel-Buffering"); got != "no" {
+					t.Errorf("%s: X-Accel-Buffering %q", path, got)
+				}
+			} else {
+				c.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, path, http.NoBody))
+			}
+			cancel()
+			body := w.Body.String()
+			for _, text := range []string{"deploy", "The disk is full.", "The disk fills up.", `<form method="post"`} {
+				if strings.Contains(body, text) != viewer.Operator {
+					t.Errorf("%s, operator %t: %q: %t\n%s", path, viewer.Operator, text, !viewer.Operator, body)
+				}
+			}
+			if strings.Index(body, "The disk is full.") > strings.Index(body, "The disk fills up.") {
+				t.Errorf("%s: the worst is not first", path)
+			}
+		}
+	}
+}
+
+// cutOff is a client that goes after the first event.
+type cutOff struct {
+	*httptest.ResponseRecorder
+	end context.CancelFunc
+}
+
+// Flush sends what was written.
+func (c *cutOff) Flush() { c.end() }
+
 // An action is done once, is in the audit trail, and leads back to the page; a
 // form on another site cannot do it.
 func TestActions(t *testing.T) {
