@@ -19,7 +19,7 @@ const batchSize = 500
 //
 // The condition has the parameter $1. The change is an UPDATE of arc up to its FROM.
 func (s *Store) inBatches(ctx context.Context, doing, change, condition, argument string, first func(pgx.Tx) error) (n int64, err error) {
-	conn, err := again(ctx, s, func() (*pgxpool.Conn, error) { return s.pool.Acquire(ctx) })
+	conn, err := again(ctx, s, func() (*pgxpool.Conn, error) { return s.living(ctx) })
 	if err != nil {
 		return 0, wrap(doing, err)
 	}
@@ -37,6 +37,19 @@ func (s *Store) inBatches(ctx context.Context, doing, change, condition, argumen
 		n += changed
 	}
 	return n, wrap(doing, err)
+}
+
+// living takes a connection out of the pool that answers.
+func (s *Store) living(ctx context.Context) (*pgxpool.Conn, error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Ping(ctx); err != nil {
+		conn.Release()
+		return nil, err
+	}
+	return conn, nil
 }
 
 // choose opens a cursor that outlives its transaction.

@@ -498,6 +498,7 @@ func TestCutConnectionsAreMetOnce(t *testing.T) {
 			_, err := s.BeginHarvest(t.Context(), "r", nil, nil, "", store.Actor{})
 			return err
 		},
+		"pushes asked for": func(s *store.Store) error { _, err := s.RequestPushes(t.Context(), "r", store.Actor{}); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
