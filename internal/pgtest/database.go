@@ -64,6 +64,12 @@ func Empty(tb testing.TB) string {
 	return create(tb, adminDSN(tb), "template1")
 }
 
+// Encoded is Empty in another encoding than UTF8.
+func Encoded(tb testing.TB, encoding string) string {
+	tb.Helper()
+	return create(tb, adminDSN(tb), "template0 ENCODING '"+encoding+"' LOCALE 'C'")
+}
+
 // Connect gives a connection of the test's own, which is closed at its end.
 func Connect(tb testing.TB, dsn string) *pgx.Conn {
 	tb.Helper()

@@ -72,8 +72,11 @@ func database(e *store.Examination) []Finding {
 	if e.ServerNumber < oldestServer {
 		list = append(list, failed("Upgrade PostgreSQL to 15 or newer", "PostgreSQL %s is too old", e.Server))
 	}
-	if e.Standby {
+	switch {
+	case e.Standby:
 		list = append(list, failed("Let database.url point to the primary", "the server is a read-only standby"))
+	case e.ReadOnly:
+		list = append(list, failed("Find out who set default_transaction_read_only (a full disk may have been the reason), and reset it", "the database refuses writes"))
 	}
 	switch {
 	case e.Schema < e.WantedSchema:
@@ -90,8 +93,12 @@ func database(e *store.Examination) []Finding {
 		list = append(list, failed("Find out who did it, then, as owner of the table: ALTER TABLE audit ENABLE TRIGGER audit_append_only",
 			"the trigger audit_append_only is missing or switched off: lines of the audit trail may have been changed or removed"))
 	}
-	if !e.Synchronous {
-		list = append(list, failed("Set synchronous_commit = on in postgresql.conf", "synchronous_commit is off: a crash of the server would lose acknowledged ARCs"))
+	for _, setting := range e.Lossy {
+		list = append(list, failed("Set "+setting+" = on in postgresql.conf", "%s is off: a crash of the server would lose acknowledged ARCs", setting))
+	}
+	if e.Encoding != store.WantedEncoding {
+		list = append(list, failed("Dump it, make it anew with createdb -T template0 -E "+store.WantedEncoding+", and restore it there",
+			"the database has the encoding %s, in which not every name can be stored", e.Encoding))
 	}
 	if used := 100 * e.Connections / max(1, e.MaxConnections); used >= 90 {
 		list = append(list, warning("Raise max_connections, or lower database.max_connections or the number of workers", "%d of %d connections are taken", e.Connections, e.MaxConnections))

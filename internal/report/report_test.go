@@ -384,10 +384,41 @@ func verdicts(tb testing.TB, check report.Check) string {
 	return text(tb, doctor)
 }
 
+// examined is a database that says of itself what the test wants.
+type examined struct{ store.Examination }
+
+func (e examined) Examine(context.Context) (store.Examination, error) { return e.Examination, nil }
+
 // The doctor finds a fit database fit, and an empty one not.
 func TestDoctorLooksAtTheDatabase(t *testing.T) {
 	t.Parallel()
-	has(t, verdicts(t, report.CheckDatabase(open(t))), "ok database: PostgreSQL 1", "ok database: the schema has version", "Everything is as it should be.")
+	fit, err := open(t).Examine(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	has(t, verdicts(t, report.CheckDatabase(examined{fit})), "failed database: fsync is off: a crash of the server would lose acknowledged ARCs", "-> Set fsync = on in postgresql.conf")
+	fit.Lossy, fit.MaxConnections = nil, 10*fit.Connections
+	has(t, verdicts(t, report.CheckDatabase(examined{fit})), "ok database: PostgreSQL 1", "ok database: the schema has version", "Everything is as it should be.")
+	for _, c := range []struct {
+		change func(e *store.Examination)
+		want   string
+	}{
+		{func(e *store.Examination) { e.ServerNumber, e.Server = 149999, "14.99" }, "failed database: PostgreSQL 14.99 is too old"},
+		{func(e *store.Examination) { e.Standby, e.ReadOnly = true, true }, "failed database: the server is a read-only standby"},
+		{func(e *store.Examination) { e.ReadOnly = true }, "failed database: the database refuses writes"},
+		{func(e *store.Examination) { e.Schema++ }, "ok database: the schema has version"},
+		{func(e *store.Examination) { e.Schema-- }, "-> middleware-api migrate"},
+		{func(e *store.Examination) { e.MissingRights = []string{"arc", "task"} }, "failed database: the service may not use the tables arc, task"},
+		{func(e *store.Examination) { e.AuditUnguarded = true }, "failed database: the trigger audit_append_only is missing or switched off"},
+		{func(e *store.Examination) { e.Lossy = []string{"synchronous_commit"} }, "failed database: synchronous_commit is off"},
+		{func(e *store.Examination) { e.Encoding = "SQL_ASCII" }, "failed database: the database has the encoding SQL_ASCII"},
+		{func(e *store.Examination) { e.Connections, e.MaxConnections = 90, 100 }, "warning database: 90 of 100 connections are taken"},
+		{func(e *store.Examination) { e.ClockAhead = -time.Hour }, "warning database: the clocks of the database and of this machine differ by 1 h"},
+	} {
+		e := fit
+		c.change(&e)
+		has(t, verdicts(t, report.CheckDatabase(examined{e})), c.want)
+	}
 	empty, err := store.Open(t.Context(), store.Options{DSN: pgtest.Empty(t)})
 	if err != nil {
 		t.Fatal(err)

@@ -10,14 +10,16 @@ import (
 type Examination struct {
 	Server         string        // version, for example "15.14"
 	ServerNumber   int           // for example 150014
-	Standby        bool          // it cannot be written to
+	Standby        bool          // it follows another server and cannot be written to
+	ReadOnly       bool          // somebody has set it to refuse writes, or it is a standby
+	Encoding       string        // of texts, for example UTF8
 	Schema         int64         // version of the schema, 0 if there is none
 	WantedSchema   int64         // by this program
 	Bytes          int64         // of the database on disk
 	Connections    int           // of everybody, at the moment
 	MaxConnections int           // that the server allows
 	Reserved       int           // of them, for superusers and the like
-	Synchronous    bool          // a commit waits for the disk
+	Lossy          []string      // settings that let a crash lose what was committed, for example "fsync"
 	MissingRights  []string      // tables that the service may not use as it must
 	AuditUnguarded bool          // nothing refuses changes of the audit trail
 	ClockAhead     time.Duration // of the server's clock to ours
@@ -29,7 +31,7 @@ func (s *Store) Examine(ctx context.Context) (Examination, error) {
 	var now time.Time
 	asked := time.Now()
 	err := s.pool.QueryRow(ctx, sqlExamine).Scan(&e.Server, &e.ServerNumber, &e.Standby, &e.Bytes, &e.Connections,
-		&e.MaxConnections, &e.Reserved, &e.Synchronous, &now)
+		&e.MaxConnections, &e.Reserved, &e.Encoding, &e.Lossy, &now)
 	if err != nil {
 		return e, wrap("examine the database", err)
 	}
@@ -39,7 +41,7 @@ func (s *Store) Examine(ctx context.Context) (Examination, error) {
 	if err := s.pool.QueryRow(ctx, sqlSchemaKnown).Scan(&known); err != nil || !known {
 		return e, wrap("examine the database", err)
 	}
-	if err := s.pool.QueryRow(ctx, sqlReady).Scan(&e.Schema, &e.Standby); err != nil {
+	if err := s.pool.QueryRow(ctx, sqlReady).Scan(&e.Schema, &e.Standby, &e.ReadOnly); err != nil {
 		return e, wrap("examine the database", err)
 	}
 	err = s.pool.QueryRow(ctx, sqlMissingRights).Scan(&e.MissingRights, &e.AuditUnguarded)
@@ -52,7 +54,10 @@ SELECT split_part(current_setting('server_version'), ' ', 1), current_setting('s
     (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
     current_setting('max_connections')::int,
     current_setting('superuser_reserved_connections')::int + coalesce(current_setting('reserved_connections', true)::int, 0),
-    current_setting('synchronous_commit') <> 'off', clock_timestamp()`
+    current_setting('server_encoding'),
+    (SELECT coalesce(array_agg(name ORDER BY name), '{}') FROM pg_settings
+        WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'),
+    clock_timestamp()`
 
 const sqlSchemaKnown = `SELECT to_regclass('goose_db_version') IS NOT NULL`
 

@@ -4,16 +4,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/store"
 )
 
-// A migrated database that belongs to us has nothing to complain about.
+// A migrated database that belongs to us has nothing to complain about, but that
+// the cluster of tests does not wait for its disk.
 func TestExamineFindsAMigratedDatabaseFit(t *testing.T) {
 	t.Parallel()
 	e := examine(t, pgtest.DSN(t))
-	if e.ServerNumber < 150000 || e.Server == "" || e.Standby || !e.Synchronous {
+	if e.ServerNumber < 150000 || e.Server == "" || e.Standby || e.ReadOnly || e.Encoding != store.WantedEncoding {
 		t.Errorf("server: %+v", e)
+	}
+	if diff := cmp.Diff([]string{"fsync", "full_page_writes"}, e.Lossy); diff != "" {
+		t.Errorf("settings that lose commits: %s", diff)
 	}
 	if e.Schema == 0 || e.Schema != e.WantedSchema || len(e.MissingRights) > 0 {
 		t.Errorf("schema: %+v", e)
@@ -27,6 +34,19 @@ func TestExamineFindsAMigratedDatabaseFit(t *testing.T) {
 func TestExamineSeesAMissingSchema(t *testing.T) {
 	t.Parallel()
 	if e := examine(t, pgtest.Empty(t)); e.Schema != 0 || e.WantedSchema == 0 {
+		t.Errorf("got %+v, want no schema", e)
+	}
+}
+
+// A new database that cannot hold every text is refused, and stays empty.
+func TestMigrateRefusesOtherEncodings(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Encoded(t, "LATIN1")
+	f, ok := fault.Of(store.Migrate(t.Context(), dsn))
+	if !ok || f.Code != fault.StoreSchema || f.Text != "The database has the encoding LATIN1, and must have UTF8." || f.Remedy != "Make it anew: createdb -T template0 -E UTF8" {
+		t.Errorf("got %+v, want that the encoding is wrong", f)
+	}
+	if e := examine(t, dsn); e.Schema != 0 || e.Encoding != "LATIN1" {
 		t.Errorf("got %+v, want no schema", e)
 	}
 }

@@ -68,6 +68,32 @@ func TestAStandbyIsNotReady(t *testing.T) {
 	submit(t, s, submission("A", "two"))
 }
 
+// A database that somebody has set to refuse writes, as hosters do when a disk is nearly full,
+// is not ready, refuses for now and not for good, and works again as soon as it may.
+func TestADatabaseSetToReadOnlyIsNotReady(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	set := func(value string) {
+		sql(t, dsn, "SET TRANSACTION READ WRITE; DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = "+value+"', current_database()); END $$")
+	}
+	set("on")
+	s := open(t, dsn)
+	if f, ok := fault.Of(s.Ready(t.Context())); !ok || f.Code != fault.StoreUnavailable || f.Text != "The database is set to be read only (default_transaction_read_only)." {
+		t.Errorf("ready: got %+v, want that it is read only", f)
+	}
+	if e, err := s.Examine(t.Context()); err != nil || !e.ReadOnly || e.Standby {
+		t.Errorf("examine: got %+v, %v, want that it is read only, but no standby", e, err)
+	}
+	if _, err := s.Submit(t.Context(), submission("A", "one")); fault.CodeOf(err) != fault.StoreUnavailable {
+		t.Errorf("submit: got %v, want store_unavailable", err)
+	}
+	set("off")
+	if err := s.Ready(t.Context()); err != nil {
+		t.Errorf("ready when it may be written to: %v", err)
+	}
+	submit(t, s, submission("A", "one"))
+}
+
 // An empty database is not ready and says what to do about it.
 func TestAnEmptyDatabaseIsNotReady(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/pressly/goose/v3/lock"
 
 	"github.com/fairagro/middleware-api/internal/failpoint"
+	"github.com/fairagro/middleware-api/internal/fault"
 )
 
 //go:embed migrations/*.sql
@@ -37,11 +39,14 @@ func Schema() string {
 // be running. Several processes may call it at once: an advisory lock lets one
 // do the work while the others wait.
 func Migrate(ctx context.Context, dsn string) error {
-	p, closeDB, err := migrator(dsn)
+	p, db, err := migrator(dsn)
 	if err != nil {
 		return err
 	}
-	defer closeDB()
+	defer func() { _ = db.Close() }()
+	if err := checkEncoding(ctx, db); err != nil {
+		return wrap("migrate the schema", err)
+	}
 	if err := failpoint.Hit(failpoint.MigrateBegin); err != nil {
 		return wrap("migrate the schema", err)
 	}
@@ -68,11 +73,11 @@ func isDeadlock(err error) bool {
 // SchemaVersion gives the version of the schema in the database and the one
 // that this program wants; they are equal after Migrate.
 func SchemaVersion(ctx context.Context, dsn string) (have, want int64, err error) {
-	p, closeDB, err := migrator(dsn)
+	p, db, err := migrator(dsn)
 	if err != nil {
 		return 0, 0, err
 	}
-	defer closeDB()
+	defer func() { _ = db.Close() }()
 	have, want, err = p.GetVersions(ctx)
 	if err != nil {
 		return 0, 0, wrap("read the version of the schema", err)
@@ -80,7 +85,28 @@ func SchemaVersion(ctx context.Context, dsn string) (have, want int64, err error
 	return have, want, nil
 }
 
-func migrator(dsn string) (*goose.Provider, func(), error) {
+// checkEncoding refuses a database without our tables that cannot hold every text: names of
+// ARCs would be refused later, and their senders told that it is their mistake.
+func checkEncoding(ctx context.Context, db *sql.DB) error {
+	var encoding string
+	var empty bool
+	if err := db.QueryRowContext(ctx, sqlEncoding).Scan(&encoding, &empty); err != nil {
+		return err
+	}
+	if encoding == WantedEncoding || !empty {
+		return nil
+	}
+	f := fault.New(fault.StoreSchema, nil).WithText(fmt.Sprintf("The database has the encoding %s, and must have %s.", encoding, WantedEncoding))
+	f.Remedy = "Make it anew: createdb -T template0 -E " + WantedEncoding
+	return f
+}
+
+// WantedEncoding is what a database must have for its texts: that of crates.
+const WantedEncoding = "UTF8"
+
+const sqlEncoding = `SELECT current_setting('server_encoding'), to_regclass('arc') IS NULL`
+
+func migrator(dsn string) (*goose.Provider, *sql.DB, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, nil, badDSN(err)
@@ -100,5 +126,5 @@ func migrator(dsn string) (*goose.Provider, func(), error) {
 		_ = db.Close()
 		return nil, nil, fmt.Errorf("embedded migrations: %w", err)
 	}
-	return p, func() { _ = db.Close() }, nil
+	return p, db, nil
 }

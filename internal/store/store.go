@@ -112,6 +112,11 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	config.MaxConnLifetime = time.Hour
 	config.MaxConnLifetimeJitter = 10 * time.Minute
 	config.MaxConnIdleTime = 10 * time.Minute
+	// Whether a connection may write is settled at its beginning: kept, it would go
+	// on refusing to when everybody else can again.
+	config.AfterRelease = func(conn *pgx.Conn) bool {
+		return conn.PgConn().ParameterStatus("default_transaction_read_only") != "on"
+	}
 	c := config.ConnConfig
 	if c.ConnectTimeout == 0 || c.ConnectTimeout > connectTimeout {
 		c.ConnectTimeout = connectTimeout
@@ -178,22 +183,24 @@ func (s *Store) Ping(ctx context.Context) error {
 // before them) and can be written to.
 func (s *Store) Ready(ctx context.Context) error {
 	var version int64
-	var standby bool
-	err := s.pool.QueryRow(ctx, sqlReady).Scan(&version, &standby)
+	var standby, readOnly bool
+	err := s.pool.QueryRow(ctx, sqlReady).Scan(&version, &standby, &readOnly)
 	if err != nil {
 		return wrap("look at the schema", err)
 	}
-	if version < wantedVersion() {
+	switch {
+	case version < wantedVersion():
 		return fault.New(fault.StoreSchema, nil)
-	}
-	if standby {
+	case standby:
 		return fault.New(fault.StoreUnavailable, nil).WithText("The database is a read-only standby.")
+	case readOnly:
+		return fault.New(fault.StoreUnavailable, nil).WithText("The database is set to be read only (default_transaction_read_only).")
 	}
 	return nil
 }
 
 const sqlReady = `
-SELECT coalesce(max(version_id) FILTER (WHERE is_applied), 0), pg_is_in_recovery()
+SELECT coalesce(max(version_id) FILTER (WHERE is_applied), 0), pg_is_in_recovery(), current_setting('transaction_read_only')::bool
 FROM goose_db_version`
 
 // wantedVersion is the number of the newest migration in the program.
