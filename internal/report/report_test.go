@@ -18,6 +18,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,16 +43,20 @@ func open(tb testing.TB) *store.Store {
 // submit stores an ARC, so that it is due.
 func submit(tb testing.TB, s *store.Store, rdi, identifier string) store.ID {
 	tb.Helper()
+	sub := submission(rdi, identifier)
+	if _, err := s.Submit(tb.Context(), sub); err != nil {
+		tb.Fatal(err)
+	}
+	return sub.ID
+}
+
+func submission(rdi, identifier string) *store.Submission {
 	id := store.ID(rocrate.Identity(identifier, rdi))
-	_, err := s.Submit(tb.Context(), &store.Submission{
+	return &store.Submission{
 		ID: id, RDI: rdi, Identifier: identifier, Name: "Soil of " + identifier, Hash: store.Hash(id), Size: 2,
 		Content: func() []byte { return store.Compress([]byte("{}")) },
 		Actor:   store.Actor{Subject: "CN=harvester", RequestID: "request-1"},
-	})
-	if err != nil {
-		tb.Fatal(err)
 	}
-	return id
 }
 
 // push claims everything that is due and records what each ends with.
@@ -266,6 +271,47 @@ func TestCauses(t *testing.T) {
 	if err := json.Unmarshal(b.Bytes(), &decoded); err != nil || len(decoded.Causes) != 2 || decoded.Causes[0]["owner"] != "datahub" {
 		t.Errorf("JSON %s, %v", b.String(), err)
 	}
+	if got := causes.Causes[1].Commands; len(got) != 2 {
+		t.Errorf("%q for what is tried again by itself", got)
+	}
+}
+
+// What keeps every ARC back comes first, and tells whether it ends by itself.
+func TestCausesOfEveryARC(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	submit(t, s, "edal", "A")
+	push(t, s, func(*store.Claim) *store.Failure { return &refused })
+	look := func(light report.Light) string {
+		t.Helper()
+		causes, err := report.CollectCauses(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if causes.Light() != light {
+			t.Errorf("light %s, want %s", causes.Light(), light)
+		}
+		return text(t, causes)
+	}
+	why := &fault.Error{Code: "token_rejected", Text: "No token.", Owner: fault.OwnerOperator, Remedy: "Create one"}
+	if err := s.PauseRemote(t.Context(), "git", why, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	out := look(report.Red)
+	has(t, out, `token_rejected: every ARC, for 0 s, the git store "git" is tried again by itself what: No token. who: the operator how: Create one`, "type: middleware-api resume git")
+	if first, second := strings.Index(out, "token_rejected"), strings.Index(out, "\n\nhook_declined"); first != 0 || second < 0 {
+		t.Errorf("not in order, or without a line between:\n%s", out)
+	}
+	if err := s.ResumeRemote(t.Context(), "git", store.Actor{}); err != nil {
+		t.Fatal(err)
+	}
+	if out := look(report.Yellow); strings.Contains(out, "git store") {
+		t.Errorf("a pause that has ended:\n%s", out)
+	}
+	if err := s.HoldRemote(t.Context(), "git", "maintenance", store.Actor{}); err != nil {
+		t.Fatal(err)
+	}
+	has(t, look(report.Yellow), `every ARC, for 0 s, until somebody resumes the git store "git"`)
 }
 
 // The story of an ARC says where it stands, who has to do what, and how it
@@ -296,14 +342,51 @@ func TestStory(t *testing.T) {
 	has(t, story(a), "Version 1, the newest, is in git: commit c0ffee"+a.String()[:4]+", pushed just now.", "GIT_PUSH_SUCCESS")
 	has(t, story(b), "is not in git, and trying again would not help: A hook declined the push.", "who: the administrators of the git server",
 		"how: Ask the administrators", "then: middleware-api resync "+b.String(), "GIT_PUSH_FAILED")
-	has(t, story(c), "1 attempt failed, the last just now: The git server took too long. The next attempt is in ")
+	has(t, story(c), "1 attempt failed, the last just now: The git server took too long. The next attempt is in ", "then: middleware-api resync "+c.String())
+	told, err := report.CollectStory(t.Context(), s, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var types []string
+	for _, m := range told.Moments {
+		types = append(types, m.Type)
+		if strings.Contains(m.Text, c.String()) {
+			t.Errorf("the moment %+v names the ARC that the whole page is about", m)
+		}
+	}
+	if !slices.IsSortedFunc(told.Moments, func(a, b report.Moment) int { return a.At.Compare(b.At) }) ||
+		!slices.Contains(types[:2], "arc.created") || types[len(types)-1] != "GIT_PUSH_FAILED" {
+		t.Errorf("moments %v, want what happened in its order", told.Moments)
+	}
+	has(t, story(c), "arc.created version 1 by CN=harvester request request-1")
+
+	again := submission("edal", "A")
+	again.Hash = store.Hash{2}
+	if _, err := s.Submit(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	has(t, story(a), "Version 2 has been waiting to be pushed for 0 s. In git is version 1, commit c0ffee"+a.String()[:4]+".", "version 2")
+	claims, err := s.ClaimDue(t.Context(), store.ClaimRequest{Holder: "test", Limit: 1, Lease: time.Minute, Remote: "git"})
+	if err != nil || len(claims) != 1 {
+		t.Fatalf("claims %v, %v", claims, err)
+	}
+	has(t, story(a), "Version 2 is being pushed right now. In git is version 1, commit c0ffee")
+	if _, err := s.Load(t.Context(), claims[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RecordPush(t.Context(), claims[0], store.Pushed{Commit: "c0ffee2"}); err != nil {
+		t.Fatal(err)
+	}
 
 	why := &fault.Error{Code: "token_rejected", Text: "No token.", Owner: fault.OwnerOperator, Remedy: "Create one"}
 	if err := s.PauseRemote(t.Context(), "git", why, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	has(t, story(c), `the git store "git" has been paused for 0 s: No token.`, "who: the operator how: Create one")
-	has(t, story(a), "the newest, is in git")
+	has(t, story(a), "Version 2, the newest, is in git")
+	if told := story(b); strings.Contains(told, "paused") {
+		t.Errorf("a parked ARC waits for somebody, and not for the store:\n%s", told)
+	}
 
 	findings := []store.Finding{{Code: "x", Severity: store.SeverityWarning, Pointer: "/@graph/3", Text: "An assay without a name.", Remedy: "Name it"}}
 	if err := s.SetReport(t.Context(), b, store.Hash(b), findings); err != nil {
@@ -323,7 +406,7 @@ func TestFindARC(t *testing.T) {
 	s := open(t)
 	a, b := submit(t, s, "edal", "wheat/2026"), submit(t, s, "edal", "barley")
 	for text, want := range map[string]store.ID{
-		a.String(): a, strings.ToUpper(b.String()): b, "edal/wheat/2026": a, "barl": b, "Soil of barley": b,
+		a.String(): a, " " + strings.ToUpper(b.String()) + "\n": b, "edal/wheat/2026": a, "barl": b, "Soil of barley\n": b,
 	} {
 		if got, err := report.FindARC(t.Context(), s, text); err != nil || got != want {
 			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
@@ -333,6 +416,28 @@ func TestFindARC(t *testing.T) {
 		if _, err := report.FindARC(t.Context(), s, text); fault.CodeOf(err) != want {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
+	}
+	ambiguous := func() string {
+		_, err := report.FindARC(t.Context(), s, "Soil")
+		f, _ := fault.Of(err)
+		return f.Text
+	}
+	if got := ambiguous(); !strings.Contains(got, "edal/barley") || !strings.Contains(got, "edal/wheat/2026") || strings.Contains(got, "…") {
+		t.Errorf("%q does not name the two", got)
+	}
+	for i := range 4 {
+		submit(t, s, "edal", fmt.Sprint("pea", i))
+	}
+	if got := ambiguous(); strings.Count(got, "edal/") != 5 || !strings.Contains(got, ", ….") {
+		t.Errorf("%q does not name five of six", got)
+	}
+	other := submit(t, s, "bonares", "oats")
+	if got, err := report.FindARC(t.Context(), s, "Soil", "bonares"); err != nil || got != other {
+		t.Errorf("the only one of the RDI: %v, %v, want %v", got, err, other)
+	}
+	_, err := report.FindARC(t.Context(), s, "rye")
+	if f, ok := fault.Of(err); !ok || f.Remedy != "Look for it: middleware-api arcs" {
+		t.Errorf("%+v, want where to look", f)
 	}
 }
 
