@@ -246,7 +246,7 @@ func startService(ctx context.Context, service, dir string, alive *os.File) (ses
 	}
 	if s.adv, err = readRefs(s.out); err != nil {
 		s.close()
-		return nil, fileFailure(fmt.Errorf("read references: %w", err), s.errors.String())
+		return nil, fileFailure(err, s.errors.String())
 	}
 	return s, nil
 }

@@ -97,7 +97,10 @@ func (d *httpDialer) open(ctx context.Context, service, repo string) (session, e
 		return nil, remote.Fail(fault.RemoteError, fmt.Errorf("answer is %q and not git's", got))
 	}
 	if s.adv, err = readRefs(resp.Body); err != nil {
-		return nil, remote.Fail(NetCode(err), fmt.Errorf("read references: %w", err))
+		if f, ok := errors.AsType[*remote.Failure](err); ok {
+			return nil, f
+		}
+		return nil, remote.Fail(NetCode(err), err)
 	}
 	// After a redirect the order goes to where the references came from.
 	final := *resp.Request.URL

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -190,6 +191,29 @@ func TestServerWithoutReport(t *testing.T) {
 	if refs := b.git(t, "for-each-ref"); refs != "" {
 		t.Errorf("branches: %s", refs)
 	}
+}
+
+// A repository that names objects in another way is told as such, whether it has any or not, and is left as it is.
+func TestRepositoryOfAnotherObjectFormat(t *testing.T) {
+	t.Parallel()
+	both(t, nil, func(t *testing.T, b *bench) {
+		t.Helper()
+		if err := os.RemoveAll(b.repo); err != nil {
+			t.Fatal(err)
+		}
+		gitlabtest.MustGit(t, t.TempDir(), "init", "--quiet", "--bare", "--object-format=sha256", "--initial-branch=main", b.repo)
+		b.refused(t, version(1), "server_unsupported")
+		const emptyTree = "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"
+		b.git(t, "update-ref", "refs/heads/main", b.git(t, "-c", "user.name=me", "-c", "user.email=me@example.org", "commit-tree", "-m", "mine", emptyTree))
+		head := b.git(t, "rev-parse", "main")
+		f := b.refused(t, version(1), "server_unsupported")
+		if want := "repository names objects by sha256"; !strings.Contains(f.Error(), want) {
+			t.Errorf("%v, want %q", f, want)
+		}
+		if got := b.git(t, "rev-parse", "main"); len(head) != 64 || got != head {
+			t.Errorf("main is at %q, was at %q", got, head)
+		}
+	})
 }
 
 // Only the configured branch counts, wherever HEAD of the repository points: at a branch of others, at one that does not exist, or at a commit.

@@ -45,22 +45,25 @@ type session interface {
 }
 
 func readRefs(r io.Reader) (*packp.AdvRefs, error) {
-	adv := packp.NewAdvRefs()
-	err := adv.Decode(io.LimitReader(r, maxRefs))
-	if errors.Is(err, packp.ErrEmptyAdvRefs) {
+	adv, begin := packp.NewAdvRefs(), &talk{}
+	err := adv.Decode(io.TeeReader(io.LimitReader(r, maxRefs), begin))
+	switch {
+	case errors.Is(err, packp.ErrEmptyAdvRefs):
 		return packp.NewAdvRefs(), nil
+	case err != nil:
+		// Longer names of objects cannot be read; what they are stands behind the first.
+		if _, format, ok := strings.Cut(begin.String(), " object-format="); ok && !strings.HasPrefix(format, "sha1") {
+			return nil, remote.Fail(fault.ServerUnsupported, fmt.Errorf("repository names objects by %.6s, and not by sha1", format))
+		}
+		return nil, fmt.Errorf("read references: %w", err)
 	}
-	return adv, err
+	return adv, nil
 }
 
-// supported refuses servers that could not confirm a push or that name objects
-// in another way.
+// supported refuses servers that could not confirm a push.
 func supported(adv *packp.AdvRefs) error {
 	if !adv.Capabilities.Supports(capability.ReportStatus) {
 		return remote.Fail(fault.ServerUnsupported, errors.New("server does not report the status of references"))
-	}
-	if f := adv.Capabilities.Get(capability.ObjectFormat); len(f) > 0 && f[0] != "sha1" {
-		return remote.Fail(fault.ServerUnsupported, fmt.Errorf("repository names objects by %s", f[0]))
 	}
 	return nil
 }
