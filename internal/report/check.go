@@ -313,6 +313,10 @@ func disk(path, there string) Finding {
 	if err := unix.Statfs(there, &st); err != nil {
 		return failed("", "%s cannot be looked at: %s", path, err)
 	}
+	return space(path, &st)
+}
+
+func space(path string, st *unix.Statfs_t) Finding {
 	free := st.Bavail * uint64(st.Bsize)
 	percent := part(st.Bavail, st.Blocks)
 	what := "bytes"
