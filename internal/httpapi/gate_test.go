@@ -108,10 +108,30 @@ func TestWhoCameBackWaitsNoLonger(t *testing.T) {
 	}
 }
 
+// Places that a client has come back to count as its own, until it leaves.
+func TestWhoComesBackHoldsPlaces(t *testing.T) {
+	t.Parallel()
+	g, _ := newTestGate(8)
+	var busy []func()
+	for range 4 {
+		busy = append(busy, g.comeBack("busy"))
+	}
+	if g.enter("small") == nil {
+		t.Fatal("the small client did not get a free place")
+	}
+	if g.enter("busy") != nil {
+		t.Error("the busy client holds half of the places and got more")
+	}
+	busy[0]()
+	if g.enter("busy") == nil {
+		t.Error("a place that was left counts for ever")
+	}
+}
+
 // However many clients are refused, the memory for them is bounded.
 func TestRefusedClientsAreBounded(t *testing.T) {
 	t.Parallel()
-	g, _ := newTestGate(1)
+	g, now := newTestGate(1)
 	g.enter("busy")
 	for i := range 2 * maxWaiting {
 		if g.enter(strconv.Itoa(i)) != nil {
@@ -120,6 +140,11 @@ func TestRefusedClientsAreBounded(t *testing.T) {
 	}
 	if n := len(g.waiting); n > maxWaiting {
 		t.Errorf("%d refused clients are remembered, want at most %d", n, maxWaiting)
+	}
+	*now = now.Add(time.Minute)
+	g.share(0)
+	if n := len(g.waiting); n != 0 {
+		t.Errorf("%d refused clients are remembered that did not come back in time", n)
 	}
 }
 

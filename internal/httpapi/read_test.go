@@ -180,10 +180,14 @@ func TestPreferWait(t *testing.T) {
 	go func() {
 		done <- s.post(t, "/v1/arcs", `{"rdi":"edal","arcs":[`+crate("A", "1")+`]}`, "Prefer", "respond-async, wait=20")
 	}()
-	testenv.Await(t, "a due ARC", func() bool {
-		list, _, err := db.ARCs(t.Context(), store.ARCFilter{Limit: 1, State: store.Due})
-		return err == nil && len(list) == 1
-	})
+	awaitDue := func() {
+		t.Helper()
+		testenv.Await(t, "a due ARC", func() bool {
+			list, _, err := db.ARCs(t.Context(), store.ARCFilter{Limit: 1, State: store.Due})
+			return err == nil && len(list) == 1
+		})
+	}
+	awaitDue()
 	push(t, db, "c0ffee")
 	got := <-done
 	wantHeader(t, got, "Preference-Applied", "wait=20")
@@ -199,7 +203,11 @@ func TestPreferWait(t *testing.T) {
 	if got.status != 200 || member(t, got.body, "status") != "processing" {
 		t.Errorf("one of two: got %d %s", got.status, got.body)
 	}
-	got = s.post(t, "/v3/arcs", upload("edal", crate("A", "1")), "Prefer", "wait=1")
+	push(t, db, "b")
+	go func() { done <- s.post(t, "/v3/arcs", upload("edal", crate("C", "1")), "Prefer", "wait=20") }()
+	awaitDue()
+	push(t, db, "c0ffee")
+	got = <-done
 	if got.status != 200 || !strings.Contains(got.body, `"type":"GIT_PUSH_SUCCESS"`) {
 		t.Errorf("the log does not tell of the push that was waited for: %d %s", got.status, got.body)
 	}
