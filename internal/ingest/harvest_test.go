@@ -169,6 +169,82 @@ func TestRefusalsAreCounted(t *testing.T) {
 	}
 }
 
+// However long a harvest is, its receipt names each ARC and each refusal once, and whoever
+// has seen enough stops.
+func TestReceiptsOfLongHarvests(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	by := client("c")
+	h := begin(t, w, by)
+	const many = 1001
+	entries := make([]string, many)
+	for i := range entries {
+		entries[i] = fmt.Sprintf("D%04d=x", i)
+	}
+	if err := w.Bulk(t.Context(), by, h, slices.Values(lines(t, entries...)), func(_ *ingest.Accepted, err error) error { return err }); err != nil {
+		t.Fatal(err)
+	}
+	for i := range many {
+		w.NoteRefusal(t.Context(), by, h, fmt.Sprintf("R%04d", i), "no root data entity")
+	}
+	var members, refusals []string
+	for m, err := range w.Members(t.Context(), h) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		members = append(members, m.Identifier)
+	}
+	for e, err := range w.Refusals(t.Context(), h) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := store.ID(rocrate.Identity(e.Identifier, "r")); e.ARC != want {
+			t.Fatalf("the refusal of %s is one of %s, want %s", e.Identifier, e.ARC, want)
+		}
+		refusals = append(refusals, e.Identifier)
+	}
+	slices.Sort(members) // they come by id
+	for name, got := range map[string][]string{"D": members, "R": refusals} {
+		if len(got) != many || got[0] != name+"0000" || got[many-1] != name+"1000" || len(slices.Compact(got)) != many {
+			t.Errorf("%s: %d rows, want each of %d once", name, len(got), many)
+		}
+	}
+	seen := 0
+	for range w.Members(t.Context(), h) {
+		if seen++; seen == 2 {
+			break
+		}
+	}
+	for range w.Refusals(t.Context(), h) {
+		if seen++; seen == 4 {
+			break
+		}
+	}
+	if seen != 4 {
+		t.Errorf("%d rows before the end, want 4", seen)
+	}
+}
+
+// A receipt that cannot be read to its end says so, once.
+func TestReceiptsWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	h := begin(t, w, client("c"))
+	w.store.Close()
+	var failed []error
+	for _, err := range w.Members(t.Context(), h) {
+		failed = append(failed, err)
+	}
+	for _, err := range w.Refusals(t.Context(), h) {
+		failed = append(failed, err)
+	}
+	if len(failed) != 2 || fault.CodeOf(failed[0]) != fault.StoreUnavailable || fault.CodeOf(failed[1]) != fault.StoreUnavailable {
+		t.Errorf("got %v, want that the database is away", failed)
+	}
+	// What is refused meanwhile is told to its sender; nobody else has to fail for it.
+	w.NoteRefusal(t.Context(), client("c"), h, "A", "no root data entity")
+}
+
 // Of an ARC that a diff lists twice, the first entry counts.
 func TestDiffAnswersRepeatedEntries(t *testing.T) {
 	t.Parallel()
