@@ -96,7 +96,7 @@ func serve(ctx context.Context, c *config.Config, logging *telemetry.Logging, wi
 	o := workerOptions(c)
 	o.Logger = logging.Logger
 	o.Ready = st.Ready
-	o.Draining = api.Drain
+	o.Draining, o.Crowded = api.Drain, api.Crowded
 	o.Endpoints = []worker.Endpoint{{Name: "http", Handler: watch.handler(api), Addresses: listenAddresses(c)}}
 	if options.TLS != nil {
 		o.Endpoints[0].TLS = options.TLS.Config()

@@ -98,7 +98,7 @@ type API struct {
 	routes   []route
 	fixed    map[operation]bool
 	gate     *gate
-	bodies   budget
+	bodies   *budget
 	streams  chan struct{}
 	unheard  atomic.Int64 // streams that were refused
 	inFlight atomic.Int64
@@ -122,10 +122,10 @@ func New(service *ingest.Service, o Options) (*API, error) {
 	a := &API{
 		service: service, options: o, auth: who, log: o.Log, began: time.Now(),
 		gate:    newGate(o.MaxConcurrent, o.RetryAfter+time.Second, time.Now),
+		bodies:  newBudget(o.MaxBodiesMemory, o.MaxBody+1),
 		streams: make(chan struct{}, o.MaxStreams),
 	}
 	a.draining, a.drain = context.WithCancel(context.Background())
-	a.bodies.limit = o.MaxBodiesMemory
 	a.register(routes()...)
 	return a, nil
 }
@@ -260,15 +260,24 @@ func (a *API) jitter(bound time.Duration) int {
 // place was free (full), the client had its share of them (share), the bodies of
 // others took all memory (memory), or there were enough streams (streams).
 func (a *API) Refusals() map[string]int64 {
+	_, memory, _ := a.bodies.state()
 	a.gate.mu.Lock()
 	defer a.gate.mu.Unlock()
-	return map[string]int64{
-		"full": a.gate.full, "share": a.gate.unfair, "memory": a.bodies.refused.Load(), "streams": a.unheard.Load(),
-	}
+	return map[string]int64{"full": a.gate.full, "share": a.gate.unfair, "memory": memory, "streams": a.unheard.Load()}
 }
 
 // BodyBytes gives the bytes of request bodies that are in memory.
-func (a *API) BodyBytes() int64 { return a.bodies.used.Load() }
+func (a *API) BodyBytes() int64 {
+	used, _, _ := a.bodies.state()
+	return used
+}
+
+// Crowded says whether bodies take more than half of their memory, so that new clients
+// are better served by another process.
+func (a *API) Crowded() bool {
+	_, _, crowded := a.bodies.state()
+	return crowded
+}
 
 // InFlight gives the number of requests being answered, streams included.
 func (a *API) InFlight() int { return int(a.inFlight.Load()) }

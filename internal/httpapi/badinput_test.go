@@ -16,6 +16,7 @@ import (
 
 	"github.com/fairagro/middleware-api/internal/httpapi"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // assertStored compares the number of ARCs in the database.
@@ -318,6 +319,44 @@ func TestTenThousandSlowClients(t *testing.T) {
 		t.Errorf("another client: got %q", line)
 	}
 	assertStored(t, db, 1)
+}
+
+// However many large bodies a client sends slowly, others find memory for theirs; what
+// it may not have is refused at once.
+func TestMemoryForBodiesIsShared(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, func(o *httpapi.Options) { o.MaxBody, o.MaxBodiesMemory = 1<<20, 4<<20 })
+	slow := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	for _, length := range []int{1 << 20, 1 << 20, 500_000, 500_000, 270_000, 270_000, 270_000} {
+		before := s.api.BodyBytes()
+		conn, err := slow.DialContext(t.Context(), "tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		refused := make(chan struct{})
+		go func() {
+			defer close(refused)
+			bufio.NewReader(conn).ReadString('\n')
+		}()
+		fmt.Fprintf(conn, "POST /v3/arcs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+			length, strings.Repeat(" ", length-1000))
+		testenv.Await(t, "memory for the body, or a refusal", func() bool {
+			select {
+			case <-refused:
+				return s.api.BodyBytes() == before
+			default:
+				return s.api.BodyBytes() == before+int64(length)+1
+			}
+		})
+	}
+	if n := s.api.BodyBytes(); n < 1<<20 || n > 2<<20 {
+		t.Errorf("a client that is alone holds %d bytes, want one body or more, and half of the memory at most", n)
+	}
+	if got := s.post(t, "/v3/arcs", upload("edal", crate("x", strings.Repeat("x", 900<<10)))); got.status != 200 {
+		t.Errorf("a large body of somebody else: got %d %s", got.status, got.body)
+	}
 }
 
 // More bodies at once than the memory for them holds are refused, to be tried again;

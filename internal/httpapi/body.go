@@ -2,10 +2,11 @@ package httpapi
 
 import (
 	"errors"
+	"hash/maphash"
 	"io"
 	"net/http"
 	"os"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/fairagro/middleware-api/internal/fault"
@@ -32,23 +33,67 @@ func growth(r *http.Request) int64 {
 	return 2
 }
 
-// budget bounds the bytes of all bodies that are in memory at a time.
+// budget bounds the bytes of all bodies that are in memory at a time, and shares
+// them: a client may hold as much as it leaves free. So one that is alone has half of
+// them, of n that want all they can get each has one in n+1, and however slowly somebody
+// sends, others find room.
 type budget struct {
-	refused atomic.Int64
-	limit   int64
-	used    atomic.Int64
+	limit int64
+	one   int64 // what a client may hold in any case, if there is as much: the largest body
+
+	seed maphash.Seed
+
+	mu      sync.Mutex
+	used    int64
+	refused int64
+	holders map[uint64]int64
 }
 
-func (b *budget) take(n int) bool {
-	if b.used.Add(int64(n)) > b.limit {
-		b.used.Add(-int64(n))
-		b.refused.Add(1)
+func newBudget(limit, one int64) *budget {
+	return &budget{limit: limit, one: one, seed: maphash.MakeSeed(), holders: map[uint64]int64{}}
+}
+
+// share is what one client has of a budget.
+type share struct {
+	budget *budget
+	client uint64
+}
+
+func (b *budget) of(client string) share { return share{b, maphash.String(b.seed, client)} }
+
+// take takes memory for a body that has got so much so far. The first piece is given
+// to everybody, as long as there is any.
+func (s share) take(n, sofar int) bool {
+	b := s.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	held, free := b.holders[s.client]+int64(n), b.limit-b.used-int64(n)
+	if free < 0 || sofar+n > firstChunk && held > max(free, b.one) {
+		b.refused++
 		return false
 	}
+	b.used += int64(n)
+	b.holders[s.client] = held
 	return true
 }
 
-func (b *budget) give(n int) { b.used.Add(-int64(n)) }
+func (s share) give(n int) {
+	b := s.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used -= int64(n)
+	if b.holders[s.client] -= int64(n); b.holders[s.client] == 0 {
+		delete(b.holders, s.client)
+	}
+}
+
+// state gives what is in memory, how often there was none, and whether clients are
+// better served elsewhere.
+func (b *budget) state() (used, refused int64, crowded bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used, b.refused, b.used > b.limit/2
+}
 
 // pacedReader reads a body from a connection and fails when it arrives too slowly.
 type pacedReader struct {
@@ -110,21 +155,21 @@ func (p *pacedReader) giveUp() { _ = p.control.SetReadDeadline(time.Unix(1, 0)) 
 // must be called once, also after an error.
 func (a *API) readBody(w *writer, r *http.Request) (body []byte, release func(), err error) {
 	limit := a.options.MaxBody
-	taken := 0
-	release = func() { a.bodies.give(taken) }
 	if r.ContentLength > limit {
-		return nil, release, tooLarge()
+		return nil, func() {}, tooLarge()
 	}
 	if r.Body == nil || r.ContentLength == 0 {
-		return nil, release, nil
+		return nil, func() {}, nil
 	}
+	taken, memory := 0, a.bodies.of(a.admissionKey(r))
+	release = func() { memory.give(taken) }
 	reader := a.paced(w, r, slowRate)
 	size := firstChunk
 	if r.ContentLength > 0 {
 		size = min(size, int(r.ContentLength)+1) // one more, so that the end is seen without growing
 	}
 	for {
-		if !a.bodies.take(size - taken) {
+		if !memory.take(size-taken, taken) {
 			reader.done()
 			return nil, release, overloaded()
 		}

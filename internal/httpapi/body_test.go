@@ -59,3 +59,56 @@ func TestABodyMayBeSlowButNotTooSlow(t *testing.T) {
 		})
 	}
 }
+
+// A client that is alone has half of the memory, two have two thirds, and there is always some
+// for the next one; what is given back is free again.
+func TestMemoryIsShared(t *testing.T) {
+	t.Parallel()
+	const piece = firstChunk + 1
+	b := newBudget(60*piece, piece)
+	all := func(client string) (n int) {
+		for b.of(client).take(piece, 0) {
+			n++
+		}
+		return n
+	}
+	for i, c := range []struct {
+		client string
+		want   int
+	}{{"a", 30}, {"a", 0}, {"b", 15}, {"c", 7}, {"d", 4}, {"b", 0}} {
+		if got := all(c.client); got != c.want {
+			t.Errorf("step %d: %s took %d, want %d", i, c.client, got, c.want)
+		}
+	}
+	if used, refused, crowded := b.state(); used != 56*piece || refused != 6 || !crowded {
+		t.Errorf("%d of %d in use, %d refused, crowded %v", used, b.limit, refused, crowded)
+	}
+	for range 30 {
+		b.of("a").give(piece)
+	}
+	if _, _, crowded := b.state(); crowded || len(b.holders) != 3 {
+		t.Errorf("crowded %v, %d clients are remembered", crowded, len(b.holders))
+	}
+	if got := all("b"); got != 9 {
+		t.Errorf("b took %d more, want 9", got)
+	}
+}
+
+// A body of the largest size and the first piece of any body need no share, only that
+// there is as much left.
+func TestMemoryForOneBody(t *testing.T) {
+	t.Parallel()
+	const largest = 10 * firstChunk
+	b := newBudget(2*largest, largest)
+	a := b.of("a")
+	if !a.take(largest, 0) || a.take(firstChunk+1, 0) {
+		t.Error("want one body of the largest size, and not more")
+	}
+	other := b.of("b")
+	if !other.take(largest-2*firstChunk, 0) || !a.take(firstChunk, 0) || a.take(1, firstChunk) || !other.take(1, firstChunk) {
+		t.Error("want the first piece of another body, and no more of it while the other client has less")
+	}
+	if a.take(firstChunk, 0) {
+		t.Error("more than there is")
+	}
+}

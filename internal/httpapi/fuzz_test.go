@@ -68,8 +68,8 @@ func FuzzLines(f *testing.F) {
 	f.Add("too long\nx\ntoo long as well", 1, 4)
 	f.Fuzz(func(t *testing.T, text string, chunk, limit int) {
 		limit = 1 + abs(limit)%100
-		b := &budget{limit: 1 << 30}
-		lines := &lineReader{from: &chunks{text, 1 + abs(chunk)%50}, limit: limit, budget: b}
+		b := newBudget(1<<30, 1)
+		lines := &lineReader{from: &chunks{text, 1 + abs(chunk)%50}, limit: limit, memory: b.of("")}
 		want := wantedLines(text, limit)
 		for i := 0; ; i++ {
 			line, err := lines.next()
@@ -92,7 +92,7 @@ func FuzzLines(f *testing.F) {
 			}
 		}
 		lines.close()
-		if used := b.used.Load(); used != 0 {
+		if used := b.used; used != 0 {
 			t.Fatalf("%d bytes were not given back", used)
 		}
 	})

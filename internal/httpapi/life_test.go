@@ -200,9 +200,9 @@ func TestBodiesLeaveTheMemory(t *testing.T) {
 			t.Errorf("%s: got %d, %d bytes are left", what, w.Code, n)
 		}
 	}
-	b := budget{limit: 10}
-	if !b.take(10) || b.take(1) || b.used.Load() != 10 {
-		t.Errorf("a budget of 10 bytes holds %d", b.used.Load())
+	b := newBudget(10, 10)
+	if !b.of("a").take(10, 0) || b.of("b").take(1, 0) || b.used != 10 {
+		t.Errorf("a budget of 10 bytes holds %d", b.used)
 	}
 }
 

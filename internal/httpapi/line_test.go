@@ -95,7 +95,7 @@ func TestContentEncodings(t *testing.T) {
 // readLines gives what a body has as lines, the number of each in front.
 func readLines(tb testing.TB, body io.Reader, limit int, b *budget) []string {
 	tb.Helper()
-	l := &lineReader{from: body, limit: limit, budget: b}
+	l := &lineReader{from: body, limit: limit, memory: b.of("")}
 	var got []string
 	for {
 		text, err := l.next()
@@ -111,7 +111,7 @@ func readLines(tb testing.TB, body io.Reader, limit int, b *budget) []string {
 		got = append(got, string(rune('0'+number))+" "+string(text))
 	}
 	l.close()
-	if n := b.used.Load(); n != 0 {
+	if n := b.used; n != 0 {
 		tb.Errorf("%d bytes are left in memory", n)
 	}
 	return got
@@ -142,7 +142,7 @@ func TestLinesOfABody(t *testing.T) {
 		"broken between two":      {broken("a\n"), 9, "1 a|unexpected EOF"},
 		"half a line of too many": {broken("a\n" + long), 3, "1 a|unexpected EOF"},
 	} {
-		got := strings.Join(readLines(t, c.body, c.limit, &budget{limit: 1 << 30}), "|")
+		got := strings.Join(readLines(t, c.body, c.limit, newBudget(1<<30, 1)), "|")
 		if got != c.want {
 			t.Errorf("%s: got %.200q, want %.200q", rule, got, c.want)
 		}

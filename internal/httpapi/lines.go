@@ -71,9 +71,9 @@ func (s *stoppable) Read(b []byte) (int, error) {
 type lineReader struct {
 	from   io.Reader
 	limit  int // bytes of a line
-	budget *budget
+	memory share
 	buffer []byte // read and not yet given
-	held   int    // of the budget, for the buffer
+	held   int    // of memory, for the buffer
 	ended  error  // what the body ended with
 	number int    // of the last line given, as an editor counts
 
@@ -83,7 +83,7 @@ type lineReader struct {
 
 type givenLine struct {
 	number int
-	taken  int // from the budget
+	taken  int // of memory
 }
 
 // readChunk is how much is read at a time.
@@ -105,7 +105,7 @@ func (l *lineReader) next() ([]byte, error) {
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		if !l.budget.take(len(line)) {
+		if !l.memory.take(len(line), 0) {
 			l.give(0)
 			return nil, overloaded()
 		}
@@ -130,7 +130,7 @@ func (l *lineReader) answered() (number int, release func()) {
 	}
 	first := l.given[0]
 	l.given = l.given[1:]
-	return first.number, func() { l.budget.give(first.taken) }
+	return first.number, func() { l.memory.give(first.taken) }
 }
 
 // cut gives the next line, as memory of its own. What follows the last line break
@@ -176,7 +176,7 @@ func (l *lineReader) fill() {
 	if cap(l.buffer)-len(l.buffer) < readChunk {
 		size := max(2*len(l.buffer), 2*readChunk)
 		if size > l.held {
-			if !l.budget.take(size - l.held) {
+			if !l.memory.take(size-l.held, l.held) {
 				l.ended = overloaded()
 				return
 			}
@@ -190,7 +190,7 @@ func (l *lineReader) fill() {
 }
 
 // close gives the buffer's memory back, once nobody reads any more.
-func (l *lineReader) close() { l.budget.give(l.held) }
+func (l *lineReader) close() { l.memory.give(l.held) }
 
 func isTooLarge(err error) bool { return fault.CodeOf(err) == codeTooLarge }
 

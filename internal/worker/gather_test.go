@@ -254,16 +254,19 @@ func TestNobodyWaitsInVainTwice(t *testing.T) {
 	}
 }
 
-// A worker that is in trouble has no room, however few connections it has.
+// A worker that is in trouble, or short of what others may have, has no room, however few connections it has.
 func TestNoRoomInTrouble(t *testing.T) {
 	t.Parallel()
-	w := newWorker(t.Context(), Options{Logger: slog.New(slog.DiscardHandler)})
+	crowded := false
+	w := newWorker(t.Context(), Options{Logger: slog.New(slog.DiscardHandler), Crowded: func() bool { return crowded }})
 	text := "away"
 	for _, step := range []struct {
 		sick    bool
 		trouble *string
+		crowded bool
 		want    int64
-	}{{false, nil, 3}, {true, nil, math.MaxInt64}, {false, &text, math.MaxInt64}, {false, nil, 3}} {
+	}{{want: 3}, {sick: true, want: math.MaxInt64}, {trouble: &text, want: math.MaxInt64}, {crowded: true, want: math.MaxInt64}, {want: 3}} {
+		crowded = step.crowded
 		w.traffic.conns.Store(3)
 		w.sick.Store(step.sick)
 		w.trouble.Store(step.trouble)

@@ -59,6 +59,9 @@ type Options struct {
 	// Draining is called once when the worker begins to drain, for handlers to
 	// end what would last: event streams, waits. It must return at once; nil for none.
 	Draining func()
+	// Crowded tells that new connections are better served by other workers; nil
+	// for never.
+	Crowded func() bool
 	// DrainLimit bounds the time between the wish to stop and the exit.
 	// Default 30 s; TimeoutStopSec= of the unit must exceed it.
 	DrainLimit time.Duration

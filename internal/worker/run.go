@@ -99,9 +99,9 @@ func (w *worker) gather() {
 }
 
 // load is the number of connections, and beyond all numbers when something is
-// wrong that other workers may not have.
+// wrong, or scarce, that other workers may have.
 func (w *worker) load() int64 {
-	if w.sick.Load() || w.trouble.Load() != nil {
+	if w.sick.Load() || w.trouble.Load() != nil || w.options.Crowded != nil && w.options.Crowded() {
 		return math.MaxInt64
 	}
 	return w.traffic.conns.Load()
