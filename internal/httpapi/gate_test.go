@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -284,4 +285,40 @@ func TestComeBackHasALimit(t *testing.T) {
 	if !g.crowded() {
 		t.Error("more than twice as many as there are places, and not crowded")
 	}
+}
+
+// A place that is given away while its client is waited for is taken again afterwards,
+// unless the request has ended meanwhile; after a first wait that was long, every further one
+// gives it away at once.
+func TestPlaceAfterWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g, _ := newTestGate(2)
+		p := newPlace(g, "slow", g.enter("slow"))
+		waited := 0
+		during := func(patience time.Duration, want int) {
+			t.Helper()
+			p.wait(func() {
+				waited++
+				time.Sleep(patience)
+				if g.inside != want {
+					t.Errorf("wait %d: %d inside, want %d", waited, g.inside, want)
+				}
+			})
+			if g.inside != 1 {
+				t.Errorf("after wait %d: %d inside, want 1", waited, g.inside)
+			}
+		}
+		during(networkPatience-1, 1)
+		time.Sleep(2 * networkPatience)
+		if g.inside != 1 {
+			t.Errorf("the end of the patience of a wait that was over cost the place: %d inside", g.inside)
+		}
+		during(networkPatience+1, 0)
+		during(0, 0)
+		p.wait(func() { p.end() })
+		if waited != 3 || g.inside != 0 || len(g.holders) != 0 {
+			t.Errorf("%d waits, after the end %d inside, %d holders", waited, g.inside, len(g.holders))
+		}
+	})
 }

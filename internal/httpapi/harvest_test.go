@@ -61,6 +61,7 @@ func TestBeginHarvestAgain(t *testing.T) {
 		t.Error("another key gives the same harvest")
 	}
 	begin(t, s, "Idempotency-Key", strings.Repeat("x", 255))
+	begin(t, s, "Idempotency-Key", "!~")
 	for _, key := range []string{"with blank", "ü", strings.Repeat("x", 256)} {
 		got := s.post(t, "/v3/harvests", `{"rdi":"edal"}`, "Idempotency-Key", key)
 		if got.status != 422 || !strings.Contains(got.body, `"loc":["header","idempotency-key"]`) {

@@ -2,9 +2,13 @@ package httpapi
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -153,3 +157,33 @@ func TestLinesOfABody(t *testing.T) {
 type failingReader struct{}
 
 func (*failingReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// deaf is a client that has gone away.
+type deaf struct{ http.ResponseWriter }
+
+func (deaf) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// Who writes lines for a client that has gone away is told so, and is never kept waiting.
+func TestLinesForNobody(t *testing.T) {
+	t.Parallel()
+	l := newLineWriter(deaf{httptest.NewRecorder()})
+	done := make(chan error)
+	go func() {
+		var err error
+		for err == nil {
+			err = l.write(strings.Repeat("x", 1<<20))
+		}
+		done <- err
+		done <- l.close()
+	}()
+	for _, what := range []string{"write", "close"} {
+		select {
+		case err := <-done:
+			if !errors.Is(err, io.ErrClosedPipe) {
+				t.Errorf("%s: %v", what, err)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("%s waits for ever", what)
+		}
+	}
+}

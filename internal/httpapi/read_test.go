@@ -109,6 +109,9 @@ func TestReadARC(t *testing.T) {
 	if report.status != 200 || !strings.HasPrefix(report.body, `{"valid":true,"arc_id":"`+id+`","identifier":"DS","arc_hash":"`) {
 		t.Errorf("report: got %d %s", report.status, report.body)
 	}
+	if strings.Contains(report.body, `"checked_at":null`) {
+		t.Errorf("what was just looked at has no time: %s", report.body)
+	}
 	sync := s.send(t, "POST", "/v3/arcs/"+id+"/sync", "", edal...)
 	if sync.status != 202 || !strings.Contains(sync.body, `"git":{"state":"due"`) {
 		t.Errorf("sync: got %d %s", sync.status, sync.body)
@@ -123,6 +126,35 @@ func TestReadARC(t *testing.T) {
 	wantAnswer(t, s.send(t, "POST", "/v3/arcs/"+id+"/sync", "", bonares...), 404, hidden)
 	wantAnswer(t, s.get(t, "/v3/arcs", bonares...), 200, `{"arcs":[],"next":null}`)
 	wantAnswer(t, s.get(t, "/v3/arcs?rdi=edal", bonares...), 403, `{"detail":"RDI 'edal' not authorized."}`)
+}
+
+// Of an ARC that is in git one can read which version that is, also when there is a newer
+// one; who asks for a push may wait for it.
+func TestReadWhatIsInGit(t *testing.T) {
+	t.Parallel()
+	service, db := newService(t)
+	s := newServer(t, service, nil)
+	path := "/v3/arcs/" + arcID("DS")
+	hash := member(t, s.post(t, "/v3/arcs", upload("edal", crate("DS", "one"))).body, "metadata", "arc_hash")
+	push(t, db, "c0ffee")
+	inGit := `"commit":"c0ffee","pushed_at":"<timeZ>","pushed_hash":"` + hash + `","pushed_version":1,`
+	if got := s.get(t, path).body; !strings.Contains(masked(got), `"git":{"state":"synced",`+inGit) {
+		t.Errorf("got %s", got)
+	}
+	s.post(t, "/v3/arcs", upload("edal", crate("DS", "two")))
+	if got := s.get(t, path).body; !strings.Contains(masked(got), `"git":{"state":"due",`+inGit) {
+		t.Errorf("with a newer one: got %s", got)
+	}
+	done := make(chan answer)
+	go func() { done <- s.send(t, "POST", path+"/sync", "", "Prefer", "wait=20") }()
+	testenv.Await(t, "the wish for a push", func() bool {
+		trail, err := db.AuditTrail(t.Context(), store.ID{}, 0, 1)
+		return err == nil && len(trail) == 1 && trail[0].Action == "arc.resync"
+	})
+	push(t, db, "c0ffee2")
+	if got := <-done; got.status != 202 || !strings.Contains(got.body, `"git":{"state":"synced","commit":"c0ffee2"`) {
+		t.Errorf("a wish to wait: got %d %s", got.status, got.body)
+	}
 }
 
 // Lists of ARCs are filtered and come in pages.
