@@ -500,6 +500,7 @@ func TestReceipt(t *testing.T) {
 		s.post(t, path+"/arcs", `{"arc":`+crate(n, "<b>")+`}`)
 	}
 	s.post(t, path+"/arcs", `{"arc":{}}`)
+	s.post(t, path+"/arcs", `{"arc":`+crate("b", "other")+`}`)
 	s.post(t, path+"/complete", "")
 	for range 7 {
 		push(t, db, "c0ffee")
@@ -510,7 +511,10 @@ func TestReceipt(t *testing.T) {
 			Identifier, Outcome, Commit string
 			InGit                       bool `json:"in_git"`
 		}
-		Refused []struct{ Code, Message string }
+		Refused []struct {
+			ID                        *string `json:"arc_id"`
+			Identifier, Code, Message string
+		}
 	}
 	got := s.get(t, path+"/receipt")
 	if err := json.Unmarshal([]byte(got.body), &receipt); err != nil {
@@ -524,12 +528,18 @@ func TestReceipt(t *testing.T) {
 		}
 	}
 	if receipt.Harvest.Status != "COMPLETED" || len(outcomes) != 7 || outcomes["gone"] != "missing" || outcomes["new"] != "new" ||
-		outcomes["b"] != "unchanged" || len(receipt.Refused) != 1 {
-		t.Errorf("got %+v", receipt)
+		outcomes["b"] != "unchanged" || len(receipt.Refused) != 2 {
+		t.Fatalf("got %+v", receipt)
+	}
+	if r := receipt.Refused[0]; r.ID != nil || r.Identifier != "" || r.Code != "arc_invalid" {
+		t.Errorf("without an identifier: got %+v", r)
+	}
+	if r := receipt.Refused[1]; r.ID == nil || *r.ID != arcID("b") || r.Identifier != "b" || r.Code != "harvest_conflict" {
+		t.Errorf("of a known ARC: got %+v", r)
 	}
 	table := s.send(t, "GET", path+"/receipt", "", "Accept", "text/csv")
 	wantHeader(t, table, "Content-Type", "text/csv; charset=utf-8")
-	if strings.Count(table.body, id) != 8 || !strings.Contains(table.body, ",'=1+1,") || !strings.Contains(table.body, ",refused,") {
+	if strings.Count(table.body, id+",") != 9 || !strings.Contains(table.body, ",'=1+1,") || !strings.Contains(table.body, ",refused,") {
 		t.Errorf("got %s", table.body)
 	}
 	page := s.send(t, "GET", path+"/receipt", "", "Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")
