@@ -20,6 +20,11 @@ type Backlog struct {
 // Backlog counts what is not in git, by RDI and state, from an index that
 // holds nothing else. No RDIs given means all.
 func (s *Store) Backlog(ctx context.Context, rdis ...string) ([]Backlog, error) {
+	leave, err := s.wide.enter(ctx, "count the backlog")
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	rows, err := s.pool.Query(ctx, sqlBacklog, rdis)
 	if err != nil {
 		return nil, wrap("count the backlog", err)
@@ -52,6 +57,11 @@ type Cause struct {
 // Causes groups what is failing or parked by code, most frequent first. No
 // RDIs given means all.
 func (s *Store) Causes(ctx context.Context, rdis ...string) ([]Cause, error) {
+	leave, err := s.wide.enter(ctx, "group causes")
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	rows, err := s.pool.Query(ctx, sqlCauses, rdis)
 	if err != nil {
 		return nil, wrap("group causes", err)
@@ -82,6 +92,11 @@ type Total struct {
 // Totals counts the ARCs of each RDI. It looks at every entry of an index, so
 // it is for people who ask, not for a metric that is read all the time.
 func (s *Store) Totals(ctx context.Context) ([]Total, error) {
+	leave, err := s.wide.enter(ctx, "count ARCs")
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	rows, err := s.pool.Query(ctx, sqlTotals)
 	if err != nil {
 		return nil, wrap("count ARCs", err)

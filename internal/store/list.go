@@ -69,6 +69,13 @@ func (s *Store) ARCs(ctx context.Context, f ARCFilter) (arcs []ARC, next Cursor,
 			return nil, next, err
 		}
 	}
+	if f.wide() {
+		leave, err := s.wide.enter(ctx, "list ARCs")
+		if err != nil {
+			return nil, next, err
+		}
+		defer leave()
+	}
 	arcs, err = read(ctx, s, "list ARCs", scanARC, f.sql(), append([]any{planEachTime}, f.arguments()...)...)
 	if err != nil {
 		return nil, next, err
@@ -78,6 +85,12 @@ func (s *Store) ARCs(ctx context.Context, f ARCFilter) (arcs []ARC, next Cursor,
 		next = arcs[f.Limit-1].Cursor()
 	}
 	return arcs, next, nil
+}
+
+// wide says whether the list may have to look at many more ARCs than it gives: no
+// index tells which of them fit.
+func (f *ARCFilter) wide() bool {
+	return f.Text != "" || f.Lifecycle != "" || f.Code != "" || f.State == Synced || f.Harvest != uuid.Nil && f.State != ""
 }
 
 // sql chooses the statement by the index that serves it.
@@ -145,6 +158,11 @@ ORDER BY m.arc_id LIMIT $2::bigint`
 // ARCsByPrefix lists ARCs of the given RDIs whose id begins with hexadecimal
 // digits, by id.
 func (s *Store) ARCsByPrefix(ctx context.Context, prefix string, rdis []string, limit int) ([]ARC, error) {
+	leave, err := s.wide.enter(ctx, "list ARCs")
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	from, to := prefix+strings.Repeat("0", max(0, 64-len(prefix))), prefix+strings.Repeat("f", max(0, 64-len(prefix)))
 	rows, err := s.pool.Query(ctx, sqlARCsByPrefix, planEachTime, from, to, rdis, limit)
 	if err != nil {

@@ -1,13 +1,16 @@
 package store_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/store"
 )
 
@@ -181,5 +184,61 @@ func TestBacklogAndCauses(t *testing.T) {
 	}
 	if totals := must(s.Totals(t.Context()))(t); len(totals) != 1 || totals[0] != (store.Total{RDI: "r", Count: 6}) {
 		t.Errorf("totals: got %+v", totals)
+	}
+}
+
+// However many questions look at many ARCs, they leave connections to everybody else, and
+// wait for each other.
+func TestQuestionsAboutManyARCsLeaveConnections(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	h := begin(t, s)
+	submit(t, s, inHarvest(h, "A", "x"))
+	list := func(f store.ARCFilter) func(context.Context) error {
+		return func(ctx context.Context) error {
+			f.RDIs, f.Limit = []string{"r"}, 10
+			_, _, err := s.ARCs(ctx, f)
+			return err
+		}
+	}
+	questions := map[string]func(context.Context) error{
+		"totals":    func(ctx context.Context) error { _, err := s.Totals(ctx); return err },
+		"backlog":   func(ctx context.Context) error { _, err := s.Backlog(ctx); return err },
+		"causes":    func(ctx context.Context) error { _, err := s.Causes(ctx); return err },
+		"prefix":    func(ctx context.Context) error { _, err := s.ARCsByPrefix(ctx, "0", []string{"r"}, 10); return err },
+		"text":      list(store.ARCFilter{Text: "x"}),
+		"lifecycle": list(store.ARCFilter{Lifecycle: store.Missing}),
+		"code":      list(store.ARCFilter{Code: "x"}),
+		"synced":    list(store.ARCFilter{State: store.Synced}),
+		"harvest":   list(store.ARCFilter{Harvest: h.ID, State: store.Due}),
+	}
+	leave := must(s.Ask(t.Context()))(t)
+	var asked sync.WaitGroup
+	for name, ask := range questions {
+		asked.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			if err := ask(ctx); fault.CodeOf(err) != fault.StoreTimeout {
+				t.Errorf("%s beside others of its kind: %v, want that it waits", name, err)
+			}
+		})
+	}
+	asked.Wait()
+	for name, ask := range map[string]func(context.Context) error{
+		"all": list(store.ARCFilter{}), "due": list(store.ARCFilter{State: store.Due}), "all of a harvest": list(store.ARCFilter{Harvest: h.ID}),
+		"upload": func(ctx context.Context) error { _, err := s.Submit(ctx, submission("B", "x")); return err },
+	} {
+		if err := ask(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	leave()
+	for name, ask := range questions {
+		if err := ask(t.Context()); err != nil {
+			t.Errorf("%s afterwards: %v", name, err)
+		}
+	}
+	if long, wide := s.Places(); int32(long+wide) >= s.PoolStats().MaxConns() {
+		t.Errorf("%d and %d connections at a time leave none of %d", long, wide, s.PoolStats().MaxConns())
 	}
 }

@@ -56,7 +56,8 @@ type Store struct {
 	log        *slog.Logger
 	eventLimit int
 	patience   time.Duration // with an ARC that somebody else holds
-	long       chan struct{} // holds as many as may use a connection for long at a time
+	long       places        // for work on whole harvests
+	wide       places        // for questions that look at many ARCs
 
 	touches  *group[*Submission, *Result]
 	puts     *group[*Submission, *Result]
@@ -87,7 +88,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.patience <= 0 {
 		s.patience = defaultStatementTimeout
 	}
-	s.long = make(chan struct{}, max(1, config.MaxConns/2))
+	s.long, s.wide = newPlaces(config.MaxConns/2), newPlaces(config.MaxConns/4)
 	s.touches = newGroup(&s.work, func(q *Submission) (ID, int) { return q.ID, 0 }, s.touch)
 	s.puts = newGroup(&s.work, func(q *Submission) (ID, int) { return q.ID, len(q.frame) }, s.put)
 	s.bell = newBell(&s.work, s.notify)
@@ -141,6 +142,8 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	// Compiling takes longer than any statement of ours runs, and begins when one
 	// looks expensive, which it does as the tables grow.
 	p["jit"] = "off"
+	// Nor does a question that looks at many ARCs take more than one processor.
+	p["max_parallel_workers_per_gather"] = "0"
 	return config, nil
 }
 
@@ -238,15 +241,29 @@ func (s *Store) tx(ctx context.Context, doing string, f func(pgx.Tx) error) erro
 
 const sqlLongStatement = `SELECT set_config('statement_timeout', $1, true)`
 
-// longTx is tx for work on a whole harvest. However many harvests end at a time,
-// half of the connections remain for everybody else.
-func (s *Store) longTx(ctx context.Context, doing string, f func(pgx.Tx) error) error {
+// places are connections that a kind of work may take at a time. What takes long
+// must leave some to everybody else, however many ask for it.
+type places chan struct{}
+
+func newPlaces(n int32) places { return make(places, max(1, n)) }
+
+// enter waits for a place.
+func (p places) enter(ctx context.Context, doing string) (leave func(), err error) {
 	select {
-	case s.long <- struct{}{}:
-		defer func() { <-s.long }()
+	case p <- struct{}{}:
+		return func() { <-p }, nil
 	case <-ctx.Done():
-		return wrap(doing, ctx.Err())
+		return nil, wrap(doing, ctx.Err())
 	}
+}
+
+// longTx is tx for work on a whole harvest.
+func (s *Store) longTx(ctx context.Context, doing string, f func(pgx.Tx) error) error {
+	leave, err := s.long.enter(ctx, doing)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	return s.tx(ctx, doing, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, sqlLongStatement, milliseconds(longStatement)); err != nil {
 			return err
