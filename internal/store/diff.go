@@ -32,6 +32,13 @@ const (
 // they had been submitted. One whose row somebody else is changing at this very
 // moment may be called changed. The answers are in the order of the pairs.
 func (s *Store) Diff(ctx context.Context, harvest uuid.UUID, rdi string, pairs []Pair) ([]Difference, error) {
+	if len(pairs) > batchSize {
+		leave, err := s.long.enter(ctx, "compare with the store")
+		if err != nil {
+			return nil, err
+		}
+		defer leave()
+	}
 	subs := make([]*Submission, len(pairs))
 	for i, p := range pairs {
 		subs[i] = &Submission{ID: p.ID, RDI: rdi, Hash: p.Hash, Harvest: harvest}

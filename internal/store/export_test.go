@@ -9,22 +9,27 @@ func (s *Store) Waiting() int {
 	return len(s.puts.waiting)
 }
 
-// Ask takes the places of questions that look at many ARCs, all of them.
-func (s *Store) Ask(ctx context.Context) (leave func(), err error) {
+// Occupy takes the places of all that takes long.
+func (s *Store) Occupy() (leave func()) {
 	var all []func()
-	for range cap(s.wide) {
-		one, err := s.wide.enter(ctx, "ask")
-		if err != nil {
-			return nil, err
+	for _, kind := range []places{s.long, s.wide} {
+		for range cap(kind) {
+			one, err := kind.enter(context.Background(), "occupy")
+			if err != nil {
+				panic(err) // there is no context that could end
+			}
+			all = append(all, one)
 		}
-		all = append(all, one)
 	}
 	return func() {
 		for _, one := range all {
 			one()
 		}
-	}, nil
+	}
 }
 
-// Places tells how many connections work on harvests and questions may take.
-func (s *Store) Places() (long, wide int) { return cap(s.long), cap(s.wide) }
+// Places tells how many connections work on harvests and questions may take, and whether
+// they share them.
+func (s *Store) Places() (long, wide int, shared bool) {
+	return cap(s.long), cap(s.wide), s.long == s.wide
+}

@@ -187,9 +187,9 @@ func TestBacklogAndCauses(t *testing.T) {
 	}
 }
 
-// However many questions look at many ARCs, they leave connections to everybody else, and
-// wait for each other.
-func TestQuestionsAboutManyARCsLeaveConnections(t *testing.T) {
+// However much is asked about many ARCs, and compared with them, it leaves connections to everybody
+// else, and waits for its like.
+func TestWhatLooksAtManyARCsLeavesConnections(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
 	h := begin(t, s)
@@ -201,6 +201,13 @@ func TestQuestionsAboutManyARCsLeaveConnections(t *testing.T) {
 			return err
 		}
 	}
+	compare := func(n int) func(context.Context) error {
+		pairs := make([]store.Pair, n)
+		for i := range pairs {
+			pairs[i] = store.Pair{ID: idOf(fmt.Sprint("C", i)), Hash: hashOf("x")}
+		}
+		return func(ctx context.Context) error { _, err := s.Diff(ctx, h.ID, "r", pairs); return err }
+	}
 	questions := map[string]func(context.Context) error{
 		"totals":    func(ctx context.Context) error { _, err := s.Totals(ctx); return err },
 		"backlog":   func(ctx context.Context) error { _, err := s.Backlog(ctx); return err },
@@ -211,8 +218,9 @@ func TestQuestionsAboutManyARCsLeaveConnections(t *testing.T) {
 		"code":      list(store.ARCFilter{Code: "x"}),
 		"synced":    list(store.ARCFilter{State: store.Synced}),
 		"harvest":   list(store.ARCFilter{Harvest: h.ID, State: store.Due}),
+		"diff":      compare(501),
 	}
-	leave := must(s.Ask(t.Context()))(t)
+	leave := s.Occupy()
 	var asked sync.WaitGroup
 	for name, ask := range questions {
 		asked.Go(func() {
@@ -226,7 +234,8 @@ func TestQuestionsAboutManyARCsLeaveConnections(t *testing.T) {
 	asked.Wait()
 	for name, ask := range map[string]func(context.Context) error{
 		"all": list(store.ARCFilter{}), "due": list(store.ARCFilter{State: store.Due}), "all of a harvest": list(store.ARCFilter{Harvest: h.ID}),
-		"upload": func(ctx context.Context) error { _, err := s.Submit(ctx, submission("B", "x")); return err },
+		"small diff": compare(500),
+		"upload":     func(ctx context.Context) error { _, err := s.Submit(ctx, submission("B", "x")); return err },
 	} {
 		if err := ask(t.Context()); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -238,7 +247,20 @@ func TestQuestionsAboutManyARCsLeaveConnections(t *testing.T) {
 			t.Errorf("%s afterwards: %v", name, err)
 		}
 	}
-	if long, wide := s.Places(); int32(long+wide) >= s.PoolStats().MaxConns() {
-		t.Errorf("%d and %d connections at a time leave none of %d", long, wide, s.PoolStats().MaxConns())
+}
+
+// Of however few connections, what takes long leaves one.
+func TestWhatTakesLongLeavesAConnection(t *testing.T) {
+	t.Parallel()
+	for conns := 2; conns <= 20; conns++ {
+		s := must(store.Open(t.Context(), store.Options{DSN: "host=" + t.TempDir(), MaxConns: conns}))(t)
+		long, wide, shared := s.Places()
+		if shared {
+			wide = 0
+		}
+		if long < 1 || long+wide >= conns || shared != (conns < 3) {
+			t.Errorf("of %d connections %d and %d, shared %v", conns, long, wide, shared)
+		}
+		s.Close()
 	}
 }

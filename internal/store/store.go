@@ -89,6 +89,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.patience = defaultStatementTimeout
 	}
 	s.long, s.wide = newPlaces(config.MaxConns/2), newPlaces(config.MaxConns/4)
+	if config.MaxConns < 3 { // one for all that takes long, one for uploads
+		s.wide = s.long
+	}
 	s.touches = newGroup(&s.work, func(q *Submission) (ID, int) { return q.ID, 0 }, s.touch)
 	s.puts = newGroup(&s.work, func(q *Submission) (ID, int) { return q.ID, len(q.frame) }, s.put)
 	s.bell = newBell(&s.work, s.notify)
