@@ -51,7 +51,7 @@ type Options struct {
 	MaxConcurrent   int           // requests at a time; 0: no limit
 	RetryAfter      time.Duration // upper bound of the Retry-After of an overload
 	MaxBody         int64         // bytes of a request body
-	MaxBodiesMemory int64         // bytes of all bodies in memory; default 8 × MaxBody
+	MaxBodiesMemory int64         // bytes of all bodies, and of documents that are read, in memory; default 8 × MaxBody
 	MaxStreams      int           // event streams at a time; default 256
 	BodyGrace       time.Duration // within which a body may arrive at any pace; default 20 s
 	BodyPause       time.Duration // longest silence within a body; default 30 s
@@ -99,6 +99,7 @@ type API struct {
 	fixed    map[operation]bool
 	gate     *gate
 	bodies   *budget
+	converts chan struct{} // holds as many as convert a document
 	streams  chan struct{}
 	unheard  atomic.Int64 // streams that were refused
 	inFlight atomic.Int64
@@ -121,9 +122,9 @@ func New(service *ingest.Service, o Options) (*API, error) {
 	}
 	a := &API{
 		service: service, options: o, auth: who, log: o.Log, began: time.Now(),
-		gate:    newGate(o.MaxConcurrent, o.RetryAfter+time.Second, time.Now),
-		bodies:  newBudget(o.MaxBodiesMemory, o.MaxBody+1),
-		streams: make(chan struct{}, o.MaxStreams),
+		gate:     newGate(o.MaxConcurrent, o.RetryAfter+time.Second, time.Now),
+		bodies:   newBudget(o.MaxBodiesMemory, o.MaxBody+1),
+		converts: make(chan struct{}, conversions(o)), streams: make(chan struct{}, o.MaxStreams),
 	}
 	a.draining, a.drain = context.WithCancel(context.Background())
 	a.register(routes()...)

@@ -59,7 +59,7 @@ func (a *API) submit(x *exchange, log ingest.Log) (rdi string, accepted *ingest.
 	if err := x.authorize(submission.RDI); err != nil {
 		return "", nil, err
 	}
-	if err := a.strict(submission.ARC.Document, wire.Loc{"body", "arc"}); err != nil {
+	if err := x.strict(submission.ARC.Document, wire.Loc{"body", "arc"}); err != nil {
 		return "", nil, err
 	}
 	accepted, err = a.service.Submit(x.ctx(), x.caller(), submission.RDI, submission.ARC, log)
@@ -87,12 +87,15 @@ func (a *API) submitInHarvest(x *exchange) error {
 		return err
 	}
 	if crate := x.body.Member("arc"); only && crate.Kind() == jsondoc.Object {
-		return x.json(http.StatusOK, validate(crate, h.RDI))
+		return x.validate(crate, h.RDI)
 	}
 	if invalid != nil {
 		return invalid
 	}
-	if err := a.strict(submission.ARC.Document, wire.Loc{"body", "arc"}); err != nil {
+	if err := x.strict(submission.ARC.Document, wire.Loc{"body", "arc"}); err != nil {
+		if _, sender := refusalOf(err); !sender {
+			return err
+		}
 		return a.refuseInHarvest(x, submission.ARC.Identifier, err)
 	}
 	accepted, err := a.service.SubmitInHarvest(x.ctx(), x.caller(), h, submission.ARC, ingest.WithLog)

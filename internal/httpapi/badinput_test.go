@@ -359,6 +359,30 @@ func TestMemoryForBodiesIsShared(t *testing.T) {
 	}
 }
 
+// A document that is read takes memory as long as its reader does; there is none to take for one
+// who has it already.
+func TestMemoryForDocuments(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, nil)
+	for name, size := range map[string]int{"large": 100 << 10, "small": 10} {
+		s.post(t, "/v3/arcs", upload("edal", crate(name, strings.Repeat("x", size))))
+	}
+	path := "/v3/arcs/" + arcID("large") + "/content"
+	tag := s.get(t, path).header.Get("ETag")
+	small := newServer(t, service, func(o *httpapi.Options) { o.MaxBody, o.MaxBodiesMemory = 1<<10, 64<<10 })
+	wantAnswer(t, small.get(t, path), 503, `{"detail":"Service temporarily unavailable"}`)
+	wantAnswer(t, small.get(t, path, "If-None-Match", tag), 304, "")
+	if got := small.get(t, "/v3/arcs/"+arcID("small")+"/content"); got.status != 200 {
+		t.Errorf("a small one: got %d %s", got.status, got.body)
+	}
+	for _, s := range []*server{s, small} {
+		if n := s.api.BodyBytes(); n != 0 {
+			t.Errorf("%d bytes are left", n)
+		}
+	}
+}
+
 // More bodies at once than the memory for them holds are refused, to be tried again;
 // in a harvest that is nobody's mistake.
 func TestMemoryForBodies(t *testing.T) {

@@ -73,7 +73,7 @@ func (a *API) bulk(x *exchange) error {
 	x.w.bodyDone = true
 	x.w.Header().Set("Content-Type", mediaNDJSON)
 	out := newLineWriter(x.w)
-	lines := &lineReader{from: plain, limit: int(a.options.MaxBody), memory: a.bodies.of(a.admissionKey(x.r))}
+	lines := &lineReader{from: plain, limit: int(a.options.MaxBody), memory: x.memory()}
 	defer lines.close()
 	// Report runs in order, and a line's number is known before its answer.
 	report := func(accepted *ingest.Accepted, err error) error {
@@ -84,7 +84,7 @@ func (a *API) bulk(x *exchange) error {
 		}
 		return out.write(lineAnswer(number, accepted, err))
 	}
-	err = a.service.Bulk(x.ctx(), x.caller(), h, a.bulkLines(lines), report)
+	err = a.service.Bulk(x.ctx(), x.caller(), h, x.bulkLines(lines), report)
 	if closed := out.close(); closed != nil {
 		err = closed
 	}
@@ -96,7 +96,7 @@ func (a *API) bulk(x *exchange) error {
 
 // bulkLines gives the ARCs of the lines. What ends the body before its time, other
 // than its sender or us, takes the place of a last line.
-func (a *API) bulkLines(lines *lineReader) iter.Seq[ingest.Line] {
+func (x *exchange) bulkLines(lines *lineReader) iter.Seq[ingest.Line] {
 	return func(yield func(ingest.Line) bool) {
 		for {
 			text, err := lines.next()
@@ -104,7 +104,7 @@ func (a *API) bulkLines(lines *lineReader) iter.Seq[ingest.Line] {
 			case errors.Is(err, io.EOF), errors.Is(err, errStopped), errors.Is(err, io.ErrUnexpectedEOF):
 				return
 			case err == nil || !errors.Is(err, lines.ended):
-				if !yield(func() (rocrate.Payload, error) { return a.scanLine(text, err) }) {
+				if !yield(func() (rocrate.Payload, error) { return x.scanLine(text, err) }) {
 					return
 				}
 			default:
@@ -116,7 +116,7 @@ func (a *API) bulkLines(lines *lineReader) iter.Seq[ingest.Line] {
 }
 
 // scanLine reads one line: a crate, or an object with the member arc as in single uploads.
-func (a *API) scanLine(text []byte, err error) (rocrate.Payload, error) {
+func (x *exchange) scanLine(text []byte, err error) (rocrate.Payload, error) {
 	if err != nil {
 		return rocrate.Payload{}, err
 	}
@@ -133,7 +133,7 @@ func (a *API) scanLine(text []byte, err error) (rocrate.Payload, error) {
 	if err != nil {
 		return payload, err
 	}
-	return payload, a.strict(payload.Document, loc)
+	return payload, x.strict(payload.Document, loc)
 }
 
 func lineAnswer(number int, accepted *ingest.Accepted, err error) bulkAnswer {

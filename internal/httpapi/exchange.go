@@ -78,6 +78,9 @@ func (x *exchange) close() {
 
 func (x *exchange) ctx() context.Context { return x.until }
 
+// memory is the client's share of the memory for documents.
+func (x *exchange) memory() share { return x.api.bodies.of(x.api.admissionKey(x.r)) }
+
 func (x *exchange) param(name string) string { return x.echo.Param(name) }
 
 // json sends the answer.

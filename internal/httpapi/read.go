@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/fairagro/middleware-api/internal/convert"
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/ingest"
 	"github.com/fairagro/middleware-api/internal/store"
@@ -214,17 +213,23 @@ func (a *API) arcContent(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	// The hash leaves dates out that change with every export, hence a weak tag.
+	tag := func(hash store.Hash) string { return `W/"` + hash.String() + `"` }
+	if known := tag(arc.Hash); x.r.Header.Get("If-None-Match") == known {
+		x.w.Header().Set("ETag", known)
+		x.w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	memory := x.memory() // for as long as the client takes to read it
+	if !memory.take(int(arc.Size), 0) {
+		return overloaded()
+	}
+	defer memory.give(int(arc.Size))
 	document, hash, err := a.service.Document(x.ctx(), arc.ID)
 	if err != nil {
 		return err
 	}
-	// The hash leaves dates out that change with every export, hence a weak tag.
-	tag := `W/"` + hash.String() + `"`
-	x.w.Header().Set("ETag", tag)
-	if x.r.Header.Get("If-None-Match") == tag {
-		x.w.WriteHeader(http.StatusNotModified)
-		return nil
-	}
+	x.w.Header().Set("ETag", tag(hash))
 	return writeBody(x.w, http.StatusOK, "application/ld+json", document)
 }
 
@@ -276,12 +281,14 @@ func (a *API) arcReport(x *exchange) error {
 	out.CheckedAt = optionalTime(report.At)
 	hash := arc.Hash
 	if report.Hash != arc.Hash {
-		document, current, err := a.service.Document(x.ctx(), arc.ID)
+		result, err := x.convert(func() (document []byte, err error) {
+			document, hash, err = a.service.Document(x.ctx(), arc.ID)
+			return document, err
+		})
 		if err != nil {
 			return err
 		}
-		hash = current
-		out = newReport(storeFindings(convert.Crate(document).Findings))
+		out = newReport(storeFindings(result.Findings))
 		out.CheckedAt = optionalTime(time.Now())
 	}
 	out.ARCID, out.Hash, out.Identifier = optional(arc.ID.String()), optional(hash.String()), optional(arc.Identifier)

@@ -139,7 +139,7 @@ func (a *API) submitAll(x *exchange, rdi string, crates []jsondoc.Value) (stored
 	for i, crate := range crates {
 		payload, invalid := rocrate.ScanValue(crate, wire.Loc{"body", "arcs", i})
 		if invalid == nil {
-			invalid = a.strict(payload.Document, wire.Loc{"body", "arcs", i})
+			invalid = x.strict(payload.Document, wire.Loc{"body", "arcs", i})
 		}
 		if invalid != nil {
 			errs[i] = invalid

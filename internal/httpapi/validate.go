@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -75,17 +76,21 @@ func (a *API) validateARC(x *exchange) error {
 			return err
 		}
 	}
-	return x.json(http.StatusOK, validate(crate, rdi))
+	return x.validate(crate, rdi)
 }
 
 // validate runs what a submission and a push would run, and stores nothing.
-func validate(crate jsondoc.Value, rdi string) reportAnswer {
+func (x *exchange) validate(crate jsondoc.Value, rdi string) error {
 	payload, err := rocrate.ScanValue(crate, nil)
 	document := payload.Document
 	if err != nil {
 		document = crate.Raw()
 	}
-	findings := append(payloadFindings(err), storeFindings(convert.Crate(document).Findings)...)
+	result, failed := x.convert(func() ([]byte, error) { return document, nil })
+	if failed != nil {
+		return failed
+	}
+	findings := append(payloadFindings(err), storeFindings(result.Findings)...)
 	out := newReport(findings)
 	if err == nil {
 		hash := store.Hash(payload.Hash)
@@ -95,7 +100,28 @@ func validate(crate jsondoc.Value, rdi string) reportAnswer {
 			out.ARCID = optional(id.String())
 		}
 	}
-	return out
+	return x.json(http.StatusOK, out)
+}
+
+// conversions is how many may run at a time: each takes a processor, and about three
+// times the document in memory, of which there shall be no more than for bodies.
+func conversions(o Options) int {
+	return int(max(1, min(int64(runtime.GOMAXPROCS(0)), o.MaxBodiesMemory/(3*o.MaxBody))))
+}
+
+// convert reads a document and converts it, when its turn has come.
+func (x *exchange) convert(read func() ([]byte, error)) (convert.Result, error) {
+	select {
+	case x.api.converts <- struct{}{}:
+		defer func() { <-x.api.converts }()
+	case <-x.ctx().Done():
+		return convert.Result{}, x.ctx().Err()
+	}
+	document, err := read()
+	if err != nil {
+		return convert.Result{}, err
+	}
+	return convert.Crate(document), nil
 }
 
 // payloadFindings are the reasons for which an upload would be refused at once.
@@ -146,12 +172,16 @@ func (x *exchange) linesAreStored() error {
 
 // strict refuses a crate that would be stored and never become an ARC, where the
 // operator wants that.
-func (a *API) strict(document []byte, loc wire.Loc) error {
-	if !a.options.Strict {
+func (x *exchange) strict(document []byte, loc wire.Loc) error {
+	if !x.api.options.Strict {
 		return nil
 	}
+	result, err := x.convert(func() ([]byte, error) { return document, nil })
+	if err != nil {
+		return err
+	}
 	var errs wire.Errors
-	for _, f := range convert.Crate(document).Errors() {
+	for _, f := range result.Errors() {
 		place := loc
 		for token := range strings.SplitSeq(strings.TrimPrefix(f.Pointer, "/"), "/") {
 			if token == "" {
