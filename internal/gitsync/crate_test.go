@@ -2,6 +2,7 @@ package gitsync_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,8 +10,10 @@ import (
 
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/gitsync"
+	"github.com/fairagro/middleware-api/internal/remote"
 	"github.com/fairagro/middleware-api/internal/remote/gitlab"
 	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
+	"github.com/fairagro/middleware-api/internal/store"
 	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
@@ -34,6 +37,9 @@ func TestCrateBecomesRepository(t *testing.T) {
 	built, err := gitsync.FromCrate(doc)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if built.Identifier != "barley-drought-2026" || built.Title == "" || built.Description == "" {
+		t.Errorf("what a project is called after: %q, %q, %q", built.Identifier, built.Title, built.Description)
 	}
 	for _, f := range built.Files {
 		var want bytes.Buffer
@@ -62,11 +68,35 @@ func TestCrateThatIsNone(t *testing.T) {
 	r.run(t, r.fileRemote(t), func(o *gitsync.Options) { o.Build = nil })
 	a := r.awaitState(t, id, "parked")
 	f := a.Git.Failure
-	if f.Code != fault.ARCUnconvertible || f.Owner != fault.OwnerRDI || len(f.Text) < 60 {
+	if f.Code != fault.ARCUnconvertible || f.Owner != fault.OwnerRDI || len(f.Text) < 60 || strings.Contains(f.Text, "more)") {
 		t.Errorf("failure %+v", f)
 	}
 	if report, err := r.store.Report(t.Context(), id); err != nil || len(report.Findings) == 0 {
 		t.Errorf("report %+v, %v", report, err)
+	}
+}
+
+// Of many reasons the first is named with its place in the crate, and how many more there are.
+func TestCrateWithManyMistakes(t *testing.T) {
+	t.Parallel()
+	built, err := gitsync.FromCrate([]byte(`{"@context":"https://w3id.org/ro/crate/1.1/context","@graph":[
+		{"@id":"./","@type":"Dataset","additionalType":"Investigation","identifier":"A","hasPart":[{"@id":"a/"},{"@id":"b/"}]},
+		{"@id":"a/","@type":"Dataset","additionalType":"Assay"},{"@id":"b/","@type":"Dataset","additionalType":"Assay"}]}`))
+	f := remote.FailureOf(err)
+	if f == nil || f.Fault.Code != fault.ARCUnconvertible || built.Files != nil {
+		t.Fatalf("got %+v, %v, want that it cannot be converted", built, err)
+	}
+	errors := 0
+	var first store.Finding
+	for _, finding := range built.Findings {
+		if finding.Severity == store.SeverityError {
+			if errors++; errors == 1 {
+				first = finding
+			}
+		}
+	}
+	if want := fmt.Sprintf("%s: %s (and %d more).", first.Pointer, first.Text, errors-1); errors < 2 || first.Pointer == "" || !strings.HasSuffix(f.Fault.Text, want) {
+		t.Errorf("%q, want at its end %q", f.Fault.Text, want)
 	}
 }
 
