@@ -44,6 +44,9 @@ func codeOf(err error) fault.Code {
 	return fault.StoreInternal
 }
 
+// readOnlyState is read_only_sql_transaction.
+const readOnlyState = "25006"
+
 func codeOfState(state string) fault.Code {
 	switch state {
 	case "57014", "55P03": // query_canceled, lock_not_available
@@ -54,7 +57,7 @@ func codeOfState(state string) fault.Code {
 		return fault.StoreSchema
 	case "42501", "3D000", "28000", "28P01": // privileges, no such database, log-in
 		return fault.StoreAccess
-	case "25006": // read_only_sql_transaction: a standby, the primary is moving
+	case readOnlyState: // a standby, the primary is moving
 		return fault.StoreUnavailable
 	case "40001", "40P01": // serialization_failure, deadlock_detected: again will do
 		return fault.StoreUnavailable

@@ -84,7 +84,8 @@ func TestADatabaseSetToReadOnlyIsNotReady(t *testing.T) {
 	if e, err := s.Examine(t.Context()); err != nil || !e.ReadOnly || e.Standby {
 		t.Errorf("examine: got %+v, %v, want that it is read only, but no standby", e, err)
 	}
-	if _, err := s.Submit(t.Context(), submission("A", "one")); fault.CodeOf(err) != fault.StoreUnavailable {
+	other := open(t, dsn)
+	if _, err := other.Submit(t.Context(), submission("A", "one")); fault.CodeOf(err) != fault.StoreUnavailable {
 		t.Errorf("submit: got %v, want store_unavailable", err)
 	}
 	set("off")
@@ -92,6 +93,7 @@ func TestADatabaseSetToReadOnlyIsNotReady(t *testing.T) {
 		t.Errorf("ready when it may be written to: %v", err)
 	}
 	submit(t, s, submission("A", "one"))
+	submit(t, other, submission("B", "one")) // which was not asked whether it is ready
 }
 
 // An empty database is not ready and says what to do about it.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/fairagro/middleware-api/internal/fault"
@@ -116,12 +117,11 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	config.MaxConnLifetime = time.Hour
 	config.MaxConnLifetimeJitter = 10 * time.Minute
 	config.MaxConnIdleTime = 10 * time.Minute
+	c := config.ConnConfig
 	// Whether a connection may write is settled at its beginning: kept, it would go
 	// on refusing to when everybody else can again.
-	config.AfterRelease = func(conn *pgx.Conn) bool {
-		return conn.PgConn().ParameterStatus("default_transaction_read_only") != "on"
-	}
-	c := config.ConnConfig
+	closing := c.OnPgError
+	c.OnPgError = func(conn *pgconn.PgConn, e *pgconn.PgError) bool { return e.Code != readOnlyState && closing(conn, e) }
 	if c.ConnectTimeout == 0 || c.ConnectTimeout > connectTimeout {
 		c.ConnectTimeout = connectTimeout
 	}
@@ -188,21 +188,30 @@ func (s *Store) Ping(ctx context.Context) error {
 // needs (a newer one will do: migrations are compatible with the version
 // before them) and can be written to.
 func (s *Store) Ready(ctx context.Context) error {
-	var version int64
-	var standby, readOnly bool
-	err := s.pool.QueryRow(ctx, sqlReady).Scan(&version, &standby, &readOnly)
-	if err != nil {
-		return wrap("look at the schema", err)
+	readOnly, err := s.ready(ctx)
+	if err == nil && readOnly {
+		s.pool.Reset() // the connection may be older than what holds now
+		readOnly, err = s.ready(ctx)
 	}
-	switch {
-	case version < wantedVersion():
-		return fault.New(fault.StoreSchema, nil)
-	case standby:
-		return fault.New(fault.StoreUnavailable, nil).WithText("The database is a read-only standby.")
-	case readOnly:
+	if err == nil && readOnly {
 		return fault.New(fault.StoreUnavailable, nil).WithText("The database is set to be read only (default_transaction_read_only).")
 	}
-	return nil
+	return err
+}
+
+func (s *Store) ready(ctx context.Context) (readOnly bool, err error) {
+	var version int64
+	var standby bool
+	err = s.pool.QueryRow(ctx, sqlReady).Scan(&version, &standby, &readOnly)
+	switch {
+	case err != nil:
+		return false, wrap("look at the schema", err)
+	case version < wantedVersion():
+		return false, fault.New(fault.StoreSchema, nil)
+	case standby:
+		return false, fault.New(fault.StoreUnavailable, nil).WithText("The database is a read-only standby.")
+	}
+	return readOnly, nil
 }
 
 const sqlReady = `
