@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/httpapi"
 	"github.com/fairagro/middleware-api/internal/store"
 	"github.com/fairagro/middleware-api/internal/testenv"
@@ -291,6 +293,8 @@ func TestDiff(t *testing.T) {
 	}
 	wantAnswer(t, s.post(t, "/v3/harvests/"+id+"/diff", body), 200, `{"harvest_id":"`+id+`","new":1,"changed":1,"unchanged":1,"conflict":0,"arcs":[`+
 		entry("same", "unchanged")+","+entry("changed", "changed")+","+entry("new", "new")+"]}")
+	wantAnswer(t, s.post(t, "/v3/harvests/"+id+"/diff", `{"arcs":[`+pair("same", old)+"]}"), 200,
+		`{"harvest_id":"`+id+`","new":0,"changed":0,"unchanged":0,"conflict":1,"arcs":[`+entry("same", "conflict")+"]}")
 	if h := s.get(t, "/v3/harvests/"+id).body; !strings.Contains(h, `"arcs_submitted":1,"arcs_new":0,"arcs_updated":0,"arcs_unchanged":1`) {
 		t.Errorf("got %s", h)
 	}
@@ -565,5 +569,67 @@ func TestReceipt(t *testing.T) {
 	}
 	if rest := s.get(t, path+"/arcs?after="+member(t, arcs.body, "next")); strings.Count(rest.body, `"outcome"`) != 2 || !strings.Contains(rest.body, `"next":null`) {
 		t.Errorf("got %s", rest.body)
+	}
+}
+
+// The receipt tells of an ARC that does not get into git why, who has to do what, and what was
+// found in it.
+func TestReceiptOfWhatFails(t *testing.T) {
+	t.Parallel()
+	service, db := newService(t)
+	s := newServer(t, service, nil)
+	path := "/v3/harvests/" + begin(t, s)
+	s.post(t, path+"/arcs", `{"arc":`+crate("bad", "1")+`}`)
+	claims, err := db.ClaimDue(t.Context(), store.ClaimRequest{Remote: "test", Holder: "test", Lease: time.Minute, Limit: 1})
+	if err != nil || len(claims) != 1 {
+		t.Fatalf("claim: %d, %v", len(claims), err)
+	}
+	if _, err := db.Load(t.Context(), claims[0]); err != nil {
+		t.Fatal(err)
+	}
+	stored, err := db.ARC(t.Context(), claims[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	findings := []store.Finding{
+		{Code: "one", Severity: store.SeverityWarning, Pointer: "/@graph/1", Text: "Odd.", Remedy: "Even it"},
+		{Code: "two", Severity: store.SeverityError, Pointer: "/@graph/2", Text: "Wrong."},
+	}
+	if err := db.SetReport(t.Context(), stored.ID, stored.Hash, findings); err != nil {
+		t.Fatal(err)
+	}
+	why := store.Failure{Class: store.Refused, Code: "hook_declined", Text: "A hook declined the push.", Owner: fault.OwnerDataHUB, Remedy: "Ask them", Park: true}
+	if err := db.RecordFailure(t.Context(), claims[0], why); err != nil {
+		t.Fatal(err)
+	}
+	s.post(t, path+"/complete", "")
+	rows, err := csv.NewReader(strings.NewReader(s.send(t, "GET", path+"/receipt", "", "Accept", "text/csv").body)).ReadAll()
+	if err != nil || len(rows) != 2 {
+		t.Fatalf("got %q, %v", rows, err)
+	}
+	row := map[string]string{}
+	for i, name := range rows[0] {
+		row[name] = rows[1][i]
+	}
+	for name, want := range map[string]string{
+		"outcome": "new", "identifier": "bad", "arc_id": arcID("bad"), "git_state": "parked", "in_git": "false", "commit": "",
+		"error_code": "hook_declined", "error": "A hook declined the push.", "owner": "datahub", "remedy": "Ask them",
+		"findings": "warning one /@graph/1: Odd.\nerror two /@graph/2: Wrong.",
+	} {
+		if row[name] != want {
+			t.Errorf("%s: got %q, want %q", name, row[name], want)
+		}
+	}
+	for _, form := range []string{"application/json", "text/html"} {
+		body := s.send(t, "GET", path+"/receipt", "", "Accept", form).body
+		for _, want := range []string{"A hook declined the push.", "Ask them", "Odd.", "Wrong."} {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s lacks %q: %s", form, want, body)
+			}
+		}
+	}
+	report := s.get(t, "/v3/arcs/"+arcID("bad")+"/report").body
+	if !strings.HasPrefix(report, `{"valid":false,`) || !strings.Contains(report, `"errors":1,"warnings":1,`) || strings.Contains(report, `"checked_at":null`) {
+		t.Errorf("report: got %s", report)
 	}
 }
