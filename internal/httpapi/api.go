@@ -100,8 +100,7 @@ type API struct {
 	gate     *gate
 	bodies   *budget
 	converts chan struct{} // holds as many as convert a document
-	streams  chan struct{}
-	unheard  atomic.Int64 // streams that were refused
+	streams  *budget
 	inFlight atomic.Int64
 	outage   struct{ told, silent atomic.Int64 } // when the log told of it last, since began, and requests since
 	began    time.Time
@@ -124,7 +123,7 @@ func New(service *ingest.Service, o Options) (*API, error) {
 		service: service, options: o, auth: who, log: o.Log, began: time.Now(),
 		gate:     newGate(o.MaxConcurrent, o.RetryAfter+time.Second, time.Now),
 		bodies:   newBudget(o.MaxBodiesMemory, o.MaxBody+1),
-		converts: make(chan struct{}, conversions(o)), streams: make(chan struct{}, o.MaxStreams),
+		converts: make(chan struct{}, conversions(o)), streams: newBudget(int64(o.MaxStreams), 1),
 	}
 	a.draining, a.drain = context.WithCancel(context.Background())
 	a.register(routes()...)
@@ -262,9 +261,10 @@ func (a *API) jitter(bound time.Duration) int {
 // others took all memory (memory), or there were enough streams (streams).
 func (a *API) Refusals() map[string]int64 {
 	_, memory, _ := a.bodies.state()
+	_, streams, _ := a.streams.state()
 	a.gate.mu.Lock()
 	defer a.gate.mu.Unlock()
-	return map[string]int64{"full": a.gate.full, "share": a.gate.unfair, "memory": memory, "streams": a.unheard.Load()}
+	return map[string]int64{"full": a.gate.full, "share": a.gate.unfair, "memory": memory, "streams": streams}
 }
 
 // BodyBytes gives the bytes of request bodies that are in memory.

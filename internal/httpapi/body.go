@@ -33,13 +33,13 @@ func growth(r *http.Request) int64 {
 	return 2
 }
 
-// budget bounds the bytes of all bodies that are in memory at a time, and shares
-// them: a client may hold as much as it leaves free. So one that is alone has half of
-// them, of n that want all they can get each has one in n+1, and however slowly somebody
-// sends, others find room.
+// budget bounds what all clients together may hold of something, the memory for
+// bodies or the event streams, and shares it: a client may hold as much as it leaves free. So
+// one that is alone has half of it, of n that want all they can get each has one in n+1, and
+// however long somebody holds it, others find some.
 type budget struct {
 	limit int64
-	one   int64 // what a client may hold in any case, if there is as much: the largest body
+	one   int64 // what a client may hold in any case, if there is as much, such as the largest body
 
 	seed maphash.Seed
 
@@ -61,14 +61,14 @@ type share struct {
 
 func (b *budget) of(client string) share { return share{b, maphash.String(b.seed, client)} }
 
-// take takes memory for a body that has got so much so far. The first piece is given
-// to everybody, as long as there is any.
-func (s share) take(n, sofar int) bool {
+// take takes so much, if the client's share allows that or fair is false, as it is for
+// small pieces, and there is as much.
+func (s share) take(n int, fair bool) bool {
 	b := s.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	held, free := b.holders[s.client]+int64(n), b.limit-b.used-int64(n)
-	if free < 0 || sofar+n > firstChunk && held > max(free, b.one) {
+	if free < 0 || fair && held > max(free, b.one) {
 		b.refused++
 		return false
 	}
@@ -87,7 +87,7 @@ func (s share) give(n int) {
 	}
 }
 
-// state gives what is in memory, how often there was none, and whether clients are
+// state gives what is held, how often somebody was refused, and whether clients are
 // better served elsewhere.
 func (b *budget) state() (used, refused int64, crowded bool) {
 	b.mu.Lock()
@@ -169,7 +169,7 @@ func (a *API) readBody(w *writer, r *http.Request) (body []byte, release func(),
 		size = min(size, int(r.ContentLength)+1) // one more, so that the end is seen without growing
 	}
 	for {
-		if !memory.take(size-taken, taken) {
+		if !memory.take(size-taken, size > firstChunk) {
 			reader.done()
 			return nil, release, overloaded()
 		}

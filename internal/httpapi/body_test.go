@@ -64,10 +64,10 @@ func TestABodyMayBeSlowButNotTooSlow(t *testing.T) {
 // for the next one; what is given back is free again.
 func TestMemoryIsShared(t *testing.T) {
 	t.Parallel()
-	const piece = firstChunk + 1
+	const piece = 10
 	b := newBudget(60*piece, piece)
 	all := func(client string) (n int) {
-		for b.of(client).take(piece, 0) {
+		for b.of(client).take(piece, true) {
 			n++
 		}
 		return n
@@ -101,14 +101,14 @@ func TestMemoryForOneBody(t *testing.T) {
 	const largest = 10 * firstChunk
 	b := newBudget(2*largest, largest)
 	a := b.of("a")
-	if !a.take(largest, 0) || a.take(firstChunk+1, 0) {
+	if !a.take(largest, true) || a.take(1, true) {
 		t.Error("want one body of the largest size, and not more")
 	}
 	other := b.of("b")
-	if !other.take(largest-2*firstChunk, 0) || !a.take(firstChunk, 0) || a.take(1, firstChunk) || !other.take(1, firstChunk) {
+	if !other.take(largest-2*firstChunk, true) || !a.take(firstChunk, false) || a.take(1, true) || !other.take(1, true) {
 		t.Error("want the first piece of another body, and no more of it while the other client has less")
 	}
-	if a.take(firstChunk, 0) {
+	if a.take(firstChunk, false) {
 		t.Error("more than there is")
 	}
 }

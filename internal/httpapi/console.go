@@ -39,14 +39,11 @@ func (a *API) console(w *writer) error {
 	var cancel context.CancelFunc
 	ctx := r.Context()
 	if r.URL.Path == consoleLive {
-		select {
-		case a.streams <- struct{}{}:
-			defer func() { <-a.streams }()
-		default:
-			a.unheard.Add(1)
-			return overloaded()
+		end, err := a.stream(w)
+		if err != nil {
+			return err
 		}
-		w.place.end() // who looks at a page does no work that others would have to wait for
+		defer end()
 		ctx, cancel = context.WithCancel(ctx)
 		defer context.AfterFunc(a.draining, cancel)()
 	} else {

@@ -201,7 +201,7 @@ func TestBodiesLeaveTheMemory(t *testing.T) {
 		}
 	}
 	b := newBudget(10, 10)
-	if !b.of("a").take(10, 0) || b.of("b").take(1, 0) || b.used != 10 {
+	if !b.of("a").take(10, true) || b.of("b").take(1, true) || b.used != 10 {
 		t.Errorf("a budget of 10 bytes holds %d", b.used)
 	}
 }
@@ -312,7 +312,7 @@ func TestConsoleStream(t *testing.T) {
 	if code := <-done; code != 200 {
 		t.Errorf("got %d", code)
 	}
-	if n := len(a.streams); n != 0 {
+	if n, _, _ := a.streams.state(); n != 0 {
 		t.Errorf("%d streams are left", n)
 	}
 }

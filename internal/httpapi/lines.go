@@ -105,7 +105,7 @@ func (l *lineReader) next() ([]byte, error) {
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		if !l.memory.take(len(line), 0) {
+		if !l.memory.take(len(line), len(line) > firstChunk) {
 			l.give(0)
 			return nil, overloaded()
 		}
@@ -176,7 +176,7 @@ func (l *lineReader) fill() {
 	if cap(l.buffer)-len(l.buffer) < readChunk {
 		size := max(2*len(l.buffer), 2*readChunk)
 		if size > l.held {
-			if !l.memory.take(size-l.held, l.held) {
+			if !l.memory.take(size-l.held, true) {
 				l.ended = overloaded()
 				return
 			}

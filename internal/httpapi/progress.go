@@ -40,14 +40,11 @@ func (a *API) harvestProgress(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case a.streams <- struct{}{}:
-		defer func() { <-a.streams }()
-	default:
-		a.unheard.Add(1)
-		return overloaded()
+	end, err := a.stream(x.w)
+	if err != nil {
+		return err
 	}
-	x.w.place.end() // a reader of events does no work that others would have to wait for
+	defer end()
 	header := x.w.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
@@ -57,6 +54,17 @@ func (a *API) harvestProgress(x *exchange) error {
 	defer context.AfterFunc(a.draining, cancel)()
 	s := &eventStream{api: a, x: x, h: h, after: after}
 	return s.run(ctx)
+}
+
+// stream begins an answer that lasts, if the client has not enough of them. Its
+// reader does no work that others would have to wait for, so its place is free.
+func (a *API) stream(w *writer) (end func(), err error) {
+	s := a.streams.of(a.admissionKey(w.request))
+	if !s.take(1, true) {
+		return nil, overloaded()
+	}
+	w.place.end()
+	return func() { s.give(1) }, nil
 }
 
 // lastEventID reads where to go on: the header of browsers, else the parameter.

@@ -79,3 +79,32 @@ func TestStepsOfAStream(t *testing.T) {
 		t.Errorf("afterwards: got %q", got)
 	}
 }
+
+// Who opens more streams than it leaves to others is refused, and the others are not; a stream
+// that has ended makes room.
+func TestStreamsAreShared(t *testing.T) {
+	t.Parallel()
+	a := newLifeAPI(t, Options{MaxStreams: 4})
+	open := func(address string) (end func(), ok bool) {
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.RemoteAddr = address
+		end, err := a.stream(&writer{request: r})
+		return end, err == nil
+	}
+	end, one := open("192.0.2.1:1")
+	_, two := open("192.0.2.1:2")
+	_, three := open("192.0.2.1:3")
+	if !one || !two || three {
+		t.Errorf("of four streams a client alone gets the first %t, the second %t, the third %t", one, two, three)
+	}
+	if _, ok := open("192.0.2.2:1"); !ok {
+		t.Error("another client gets none")
+	}
+	if _, ok := open("192.0.2.1:4"); ok {
+		t.Error("a client gets what is left for others")
+	}
+	end()
+	if _, ok := open("192.0.2.3:1"); !ok || a.Refusals()["streams"] != 2 {
+		t.Errorf("a third client gets none, refused so far %v", a.Refusals())
+	}
+}

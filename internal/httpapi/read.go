@@ -221,7 +221,7 @@ func (a *API) arcContent(x *exchange) error {
 		return nil
 	}
 	memory := x.memory() // for as long as the client takes to read it
-	if !memory.take(int(arc.Size), 0) {
+	if !memory.take(int(arc.Size), arc.Size > firstChunk) {
 		return overloaded()
 	}
 	defer memory.give(int(arc.Size))
