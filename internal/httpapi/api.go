@@ -273,7 +273,7 @@ func (a *API) BodyBytes() int64 {
 	return used
 }
 
-// Crowded says whether bodies take more than half of their memory, so that new clients
+// Crowded says whether bodies take more than a quarter of their memory, so that new clients
 // are better served by another process.
 func (a *API) Crowded() bool {
 	_, _, crowded := a.bodies.state()

@@ -92,7 +92,7 @@ func (s share) give(n int) {
 func (b *budget) state() (used, refused int64, crowded bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.used, b.refused, b.used > b.limit/2
+	return b.used, b.refused, b.used > b.limit/4
 }
 
 // pacedReader reads a body from a connection and fails when it arrives too slowly.

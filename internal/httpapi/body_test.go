@@ -86,11 +86,17 @@ func TestMemoryIsShared(t *testing.T) {
 	for range 30 {
 		b.of("a").give(piece)
 	}
-	if _, _, crowded := b.state(); crowded || len(b.holders) != 3 {
+	if _, _, crowded := b.state(); !crowded || len(b.holders) != 3 {
 		t.Errorf("crowded %v, %d clients are remembered", crowded, len(b.holders))
 	}
-	if got := all("b"); got != 9 {
-		t.Errorf("b took %d more, want 9", got)
+	for range 11 {
+		b.of("b").give(piece)
+	}
+	if _, _, crowded := b.state(); crowded {
+		t.Error("a quarter is a crowd")
+	}
+	if got := all("b"); got != 20 {
+		t.Errorf("b took %d more, want 20", got)
 	}
 }
 
