@@ -115,6 +115,7 @@ func (s *Store) claimProbe(ctx context.Context, q ClaimRequest) (claims []*Claim
 
 type querier interface {
 	Query(ctx context.Context, sql string, arguments ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, arguments ...any) pgx.Row
 }
 
 func (s *Store) claim(ctx context.Context, db querier, q ClaimRequest, sql string, more ...any) ([]*Claim, error) {

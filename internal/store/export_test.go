@@ -1,6 +1,11 @@
 package store
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
 
 // Waiting tells how many contents wait for the group under way to be done.
 func (s *Store) Waiting() int {
@@ -32,4 +37,10 @@ func (s *Store) Occupy() (leave func()) {
 // they share them.
 func (s *Store) Places() (long, wide int, shared bool) {
 	return cap(s.long), cap(s.wide), s.long == s.wide
+}
+
+// Remember lets the counts of a large running harvest be known, as if counting them had taken that
+// long.
+func (s *Store) Remember(id uuid.UUID, counts Statistics, took time.Duration) {
+	s.tallies.put(id, counts, took)
 }

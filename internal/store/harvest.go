@@ -37,6 +37,12 @@ type Harvest struct {
 	Statistics  Statistics
 }
 
+// found is a harvest as it is read.
+type found struct {
+	Harvest
+	more bool // it has more members than were counted, see count
+}
+
 // Statistics are counts of a harvest: of its members while it runs, frozen at
 // its end.
 type Statistics struct {
@@ -50,7 +56,7 @@ func (s Statistics) Submitted() int64 { return s.New + s.Updated + s.Unchanged }
 // gets the same harvest again, however often it asks, as long as that is running;
 // expected is what it has said last.
 func (s *Store) BeginHarvest(ctx context.Context, rdi string, clientID *string, expected *int64, key string, by Actor) (Harvest, error) {
-	h := Harvest{ID: uuid.New(), RDI: rdi, ClientID: clientID, Status: Running, Expected: expected}
+	h := found{Harvest: Harvest{ID: uuid.New(), RDI: rdi, ClientID: clientID, Status: Running, Expected: expected}}
 	err := s.tx(ctx, "begin harvest", func(tx pgx.Tx) error {
 		var id uuid.UUID
 		err := tx.QueryRow(ctx, sqlBeginHarvest, h.ID, rdi, clientID, expected, key).Scan(&id, &h.StartedAt)
@@ -69,7 +75,10 @@ func (s *Store) BeginHarvest(ctx context.Context, rdi string, clientID *string, 
 	if lost := failpoint.Hit(failpoint.HarvestBegun); err == nil {
 		err = wrap("begin harvest", lost)
 	}
-	return h, err
+	if err != nil {
+		return Harvest{}, err
+	}
+	return s.count(ctx, h)
 }
 
 // Without the update there would be no row to return. A client that was cut off
@@ -80,44 +89,52 @@ ON CONFLICT (rdi, coalesce(client_id, ''), begin_key) WHERE begin_key IS NOT NUL
     DO UPDATE SET expected_datasets = coalesce(excluded.expected_datasets, harvest.expected_datasets)
 RETURNING id, started_at`
 
-// Counts of a running harvest are taken from its members, those of an ended
-// one from its row.
+// Counts of a running harvest are taken from its members, the first 1,000 of each
+// kind, those of an ended one from its row. The last column tells that there are more.
 const partHarvestColumns = `
     h.id, h.rdi, h.client_id, h.status, h.expected_datasets, h.started_at, h.completed_at, h.note,
     CASE WHEN h.status = 'RUNNING' THEN c.new ELSE h.arcs_new END,
     CASE WHEN h.status = 'RUNNING' THEN c.updated ELSE h.arcs_updated END,
     CASE WHEN h.status = 'RUNNING' THEN c.unchanged ELSE h.arcs_unchanged END,
     h.arcs_missing,
-    CASE WHEN h.status = 'RUNNING' THEN (SELECT count(*) FROM harvest_error e WHERE e.harvest_id = h.id) ELSE h.errors END`
+    CASE WHEN h.status = 'RUNNING' THEN c.errors ELSE h.errors END,
+    coalesce(c.more, false)`
 
 const partHarvestCounts = `
 LEFT JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE m.outcome = 'new') AS new,
-        count(*) FILTER (WHERE m.outcome = 'updated') AS updated,
-        count(*) FILTER (WHERE m.outcome = 'unchanged') AS unchanged
-    FROM harvest_arc m WHERE m.harvest_id = h.id
+    SELECT m.new, m.updated, m.unchanged, e.errors, m.members > 1000 OR e.errors > 1000 AS more
+    FROM (
+        SELECT count(*) AS members, count(*) FILTER (WHERE outcome = 'new') AS new,
+            count(*) FILTER (WHERE outcome = 'updated') AS updated, count(*) FILTER (WHERE outcome = 'unchanged') AS unchanged
+        FROM (SELECT outcome FROM harvest_arc WHERE harvest_id = h.id LIMIT 1001) m
+    ) m,
+    (SELECT count(*) AS errors FROM (SELECT FROM harvest_error WHERE harvest_id = h.id LIMIT 1001) e) e
 ) c ON h.status = 'RUNNING'`
 
-func scanHarvest(row pgx.CollectableRow) (h Harvest, err error) {
+func scanHarvest(row pgx.CollectableRow) (h found, err error) {
 	c := &h.Statistics
 	err = row.Scan(&h.ID, &h.RDI, &h.ClientID, &h.Status, &h.Expected, &h.StartedAt, &h.CompletedAt, &h.Note,
-		&c.New, &c.Updated, &c.Unchanged, &c.Missing, &c.Errors)
+		&c.New, &c.Updated, &c.Unchanged, &c.Missing, &c.Errors, &h.more)
 	return h, err
 }
 
 // Harvest gives a harvest with its counts, or the fault HarvestNotFound.
 func (s *Store) Harvest(ctx context.Context, id uuid.UUID) (Harvest, error) {
-	return again(ctx, s, func() (Harvest, error) { return readHarvest(ctx, s.pool, id) })
+	h, err := again(ctx, s, func() (found, error) { return readHarvest(ctx, s.pool, id) })
+	if err != nil {
+		return Harvest{}, err
+	}
+	return s.count(ctx, h)
 }
 
-func readHarvest(ctx context.Context, db querier, id uuid.UUID) (Harvest, error) {
+func readHarvest(ctx context.Context, db querier, id uuid.UUID) (found, error) {
 	rows, err := db.Query(ctx, sqlHarvest, id)
 	if err != nil {
-		return Harvest{}, wrap("read harvest", err)
+		return found{}, wrap("read harvest", err)
 	}
 	h, err := pgx.CollectExactlyOneRow(rows, scanHarvest)
 	if isNoRows(err) {
-		return Harvest{}, fault.New(fault.HarvestNotFound, nil)
+		return found{}, fault.New(fault.HarvestNotFound, nil)
 	}
 	return h, wrap("read harvest", err)
 }
@@ -150,7 +167,17 @@ type HarvestFilter struct {
 
 // Harvests lists harvests, newest first.
 func (s *Store) Harvests(ctx context.Context, f HarvestFilter) ([]Harvest, error) {
-	return read(ctx, s, "list harvests", scanHarvest, sqlHarvests, planEachTime, f.RDIs, string(f.Status), nullUUID(f.Before), f.Skip, f.Limit)
+	list, err := read(ctx, s, "list harvests", scanHarvest, sqlHarvests, planEachTime, f.RDIs, string(f.Status), nullUUID(f.Before), f.Skip, f.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Harvest, len(list))
+	for i := range list {
+		if out[i], err = s.count(ctx, list[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 const sqlHarvests = `
@@ -210,12 +237,19 @@ func (s *Store) EndHarvest(ctx context.Context, id uuid.UUID, to HarvestStatus, 
 		if _, err := tx.Exec(ctx, sqlLockHarvest, harvestLock(id)); err != nil {
 			return err
 		}
-		if h, err = readHarvest(ctx, tx, id); err != nil {
+		read, err := readHarvest(ctx, tx, id)
+		if err != nil {
 			return err
 		}
+		h = read.Harvest
 		if h.Status != Running {
 			return fault.New(fault.HarvestTransition, nil).WithText(fmt.Sprintf(
 				"Harvest harvest-%s cannot transition to %s: current status is %s", id, to, h.Status))
+		}
+		if read.more {
+			if h.Statistics, err = countAll(ctx, tx, id); err != nil {
+				return err
+			}
 		}
 		if to == Completed {
 			if err := markMissing(ctx, tx, &h, o); err != nil {
@@ -229,7 +263,7 @@ func (s *Store) EndHarvest(ctx context.Context, id uuid.UUID, to HarvestStatus, 
 			h.Note = o.Note
 		}
 		c := h.Statistics
-		err := tx.QueryRow(ctx, sqlEndHarvest, id, string(to), h.Note, c.New, c.Updated, c.Unchanged, c.Missing, c.Errors).
+		err = tx.QueryRow(ctx, sqlEndHarvest, id, string(to), h.Note, c.New, c.Updated, c.Unchanged, c.Missing, c.Errors).
 			Scan(&h.CompletedAt)
 		if err != nil {
 			return err

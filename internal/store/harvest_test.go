@@ -514,3 +514,72 @@ func TestAnARCKnowsItsHarvests(t *testing.T) {
 		}
 	}
 }
+
+// grow gives a harvest so many new members, and as many refused submissions.
+func grow(tb testing.TB, dsn string, h store.Harvest, n int) {
+	tb.Helper()
+	sql(tb, dsn, `INSERT INTO arc (id, rdi, identifier, content, content_hash, content_size)
+		SELECT sha256(convert_to('G' || i, 'UTF8')), 'r', 'G' || i, 'x', sha256('x'), 1 FROM generate_series(1, $1::int) AS i ON CONFLICT DO NOTHING`, n)
+	sql(tb, dsn, `INSERT INTO harvest_arc (harvest_id, arc_id, outcome, content_hash)
+		SELECT $1, id, CASE WHEN identifier = 'G1' THEN 'updated' WHEN identifier = 'G2' THEN 'unchanged' ELSE 'new' END, content_hash
+		FROM arc WHERE identifier LIKE 'G%' ON CONFLICT DO NOTHING`, h.ID)
+	sql(tb, dsn, `INSERT INTO harvest_error (harvest_id, code, message) SELECT $1, 'x', 'x' FROM generate_series(1, $2::int)`, h.ID, n)
+}
+
+// However large a harvest is, its counts are those of its members: at its end exactly, and
+// while it runs as they were a moment ago, so that who asks all the time does not have them
+// counted all the time.
+func TestCountsOfLargeHarvests(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s, other := open(t, dsn), open(t, dsn)
+	h := begin(t, s)
+	grow(t, dsn, h, 1000)
+	want := store.Statistics{New: 998, Updated: 1, Unchanged: 1, Errors: 1000}
+	check := func(what string, got store.Harvest, err error) {
+		t.Helper()
+		if err != nil || got.Statistics != want {
+			t.Errorf("%s: got %+v, %v, want %+v", what, got.Statistics, err, want)
+		}
+	}
+	got, err := s.Harvest(t.Context(), h.ID)
+	check("as many as are counted at once", got, err)
+	grow(t, dsn, h, 1500)
+	want = store.Statistics{New: 1498, Updated: 1, Unchanged: 1, Errors: 2500}
+	got, err = s.Harvest(t.Context(), h.ID)
+	check("more", got, err)
+	list, err := other.Harvests(t.Context(), store.HarvestFilter{RDIs: []string{"r"}, Limit: 10})
+	if len(list) != 1 {
+		t.Fatalf("%d harvests, %v", len(list), err)
+	}
+	check("in a list", list[0], err)
+	again, err := other.BeginHarvest(t.Context(), "r", nil, nil, "key", store.Actor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	grow(t, dsn, again, 1100)
+	key, err := open(t, dsn).BeginHarvest(t.Context(), "r", nil, nil, "key", store.Actor{})
+	if err != nil || key.Statistics.Submitted() != 1500 {
+		t.Errorf("begun again: got %+v, %v", key, err)
+	}
+
+	remembered := store.Statistics{New: 7}
+	for _, id := range []uuid.UUID{h.ID, again.ID} {
+		s.Remember(id, remembered, time.Hour)
+		if got, err := s.Harvest(t.Context(), id); err != nil || got.Statistics != remembered {
+			t.Errorf("counted again, though it was counted a moment ago: %+v, %v", got.Statistics, err)
+		}
+	}
+
+	grow(t, dsn, h, 1600)
+	ended, err := s.EndHarvest(t.Context(), h.ID, store.Completed, store.EndOptions{})
+	want = store.Statistics{New: 1598, Updated: 1, Unchanged: 1, Errors: 4100}
+	check("at its end", ended, err)
+	got, err = s.Harvest(t.Context(), h.ID)
+	check("afterwards", got, err)
+	testenv.Await(t, "what was counted before is forgotten", func() bool {
+		grow(t, dsn, again, 1600)
+		got, err := other.Harvest(t.Context(), again.ID)
+		return err == nil && got.Statistics.Submitted() == 1600
+	})
+}

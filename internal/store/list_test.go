@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/store"
 )
 
@@ -191,7 +192,8 @@ func TestBacklogAndCauses(t *testing.T) {
 // else, and waits for its like.
 func TestWhatLooksAtManyARCsLeavesConnections(t *testing.T) {
 	t.Parallel()
-	s := fresh(t)
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
 	h := begin(t, s)
 	submit(t, s, inHarvest(h, "A", "x"))
 	list := func(f store.ARCFilter) func(context.Context) error {
@@ -220,6 +222,15 @@ func TestWhatLooksAtManyARCsLeavesConnections(t *testing.T) {
 		"harvest":   list(store.ARCFilter{Harvest: h.ID, State: store.Due}),
 		"diff":      compare(501),
 	}
+	large, listed := begin(t, s), begin(t, s)
+	for _, h := range []store.Harvest{large, listed} {
+		grow(t, dsn, h, 1001)
+	}
+	questions["count"] = func(ctx context.Context) error { _, err := s.Harvest(ctx, large.ID); return err }
+	questions["counts"] = func(ctx context.Context) error {
+		_, err := s.Harvests(ctx, store.HarvestFilter{RDIs: []string{"r"}, Limit: 10})
+		return err
+	}
 	leave := s.Occupy()
 	var asked sync.WaitGroup
 	for name, ask := range questions {
@@ -235,6 +246,7 @@ func TestWhatLooksAtManyARCsLeavesConnections(t *testing.T) {
 	for name, ask := range map[string]func(context.Context) error{
 		"all": list(store.ARCFilter{}), "due": list(store.ARCFilter{State: store.Due}), "all of a harvest": list(store.ARCFilter{Harvest: h.ID}),
 		"small diff": compare(500),
+		"harvest":    func(ctx context.Context) error { _, err := s.Harvest(ctx, h.ID); return err },
 		"upload":     func(ctx context.Context) error { _, err := s.Submit(ctx, submission("B", "x")); return err },
 	} {
 		if err := ask(t.Context()); err != nil {

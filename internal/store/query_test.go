@@ -117,7 +117,7 @@ func TestHotPathsUseIndexes(t *testing.T) {
 		"sqlClaim", "sqlClaimAnyway", "sqlLoad", "sqlRenew", "sqlRelease", "sqlRecordPush", "sqlRecordFailure", "sqlNextDue",
 		"sqlARC", "sqlContent", "sqlEvents", "sqlEventsSince", "sqlHarvestEvents", "sqlReport", "sqlSetReport",
 		"sqlListARCs", "sqlListBacklog", "sqlListFailed", "sqlListHarvest", "sqlRDIs", "sqlHarvestRDIs", "sqlHeads",
-		"sqlHarvest", "sqlHarvestHead", "sqlHarvests", "sqlEndHarvest", "sqlIdleHarvests",
+		"sqlHarvest", "sqlHarvestHead", "sqlHarvests", "sqlEndHarvest", "sqlIdleHarvests", "sqlTally",
 		"sqlMembers", "sqlHarvestErrors", "sqlAddHarvestError",
 		"sqlTask", "sqlPutTask", "sqlPruneTasks", "sqlRequestPush", "sqlPark", "sqlAuditAll", "sqlAuditOfARC",
 	}

@@ -63,6 +63,7 @@ type Store struct {
 	touches  *group[*Submission, *Result]
 	puts     *group[*Submission, *Result]
 	forecast forecast
+	tallies  tallies
 	bell     *bell
 
 	work sync.WaitGroup // goroutines that Close waits for
