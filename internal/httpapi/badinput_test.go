@@ -226,6 +226,29 @@ func TestBodiesThatDoNotArrive(t *testing.T) {
 	assertStored(t, db, 0)
 }
 
+// Lines that stop coming end the request: those that have come are answered, and then why there
+// are no more.
+func TestLinesThatStopComing(t *testing.T) {
+	t.Parallel()
+	service, db := newService(t)
+	s := newServer(t, service, func(o *httpapi.Options) { o.BodyPause = 300 * time.Millisecond })
+	id := begin(t, s)
+	conn := dial(t, s)
+	line := crate("x", "") + "\n"
+	fmt.Fprintf(conn, "POST /v3/harvests/%s/arcs HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n",
+		id, len(line), line)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if lines := strings.Split(strings.TrimSpace(string(body)), "\n"); err != nil || len(lines) != 2 || !strings.Contains(lines[0], `"status":200`) || !strings.Contains(lines[1], `"status":408`) {
+		t.Errorf("got %s, %v", body, err)
+	}
+	assertStored(t, db, 1)
+	testenv.Await(t, "the end of the request", func() bool { return s.api.InFlight() == 0 })
+}
+
 // After a refusal for slowness the connection's next request is not haunted by the deadline.
 func TestDeadlineEndsWithTheBody(t *testing.T) {
 	t.Parallel()
@@ -377,9 +400,7 @@ func TestMemoryForDocuments(t *testing.T) {
 		t.Errorf("a small one: got %d %s", got.status, got.body)
 	}
 	for _, s := range []*server{s, small} {
-		if n := s.api.BodyBytes(); n != 0 {
-			t.Errorf("%d bytes are left", n)
-		}
+		testenv.Await(t, "memory to be given back", func() bool { return s.api.BodyBytes() == 0 })
 	}
 }
 
