@@ -28,7 +28,7 @@ func newDocument(name string) *document {
 
 var (
 	yamlLine  = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-	yamlQuote = regexp.MustCompile("`[^`]*`")
+	yamlQuote = regexp.MustCompile("`[^`]*`|anchor '[^']*'") // a password may begin with *
 )
 
 // parse finds the settings of the table in a file.

@@ -136,8 +136,10 @@ store:
 func TestBrokenYAMLHasALine(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ file, want string }{
-		{"log_level: INFO\nknown: [a\n", "c.yaml:"},
-		{"log_level: \"INFO\n", "c.yaml:"},
+		{"log_level: INFO\nknown: [a\n", "c.yaml:1: not valid YAML: did not find expected ',' or ']'"},
+		{"log_level: INFO\n\nknown: \"a\n", "c.yaml:3: not valid YAML: found unexpected end of stream"},
+		{"log_level: INFO\n---\nknown: [a\n", "c.yaml:2: not valid YAML: did not find"},
+		{"log_level: INFO\nstore: {token: *secret}\n", "c.yaml: not valid YAML: unknown … referenced"},
 		{"- a\n- b\n", "c.yaml:1: must be a mapping of names to values, not a list"},
 		{"log_level: INFO\n---\nlog_level: INFO\n", "c.yaml:2: a second document begins here"},
 		{"plain: 5\n", "c.yaml:1: plain: must be a mapping of names to values, not a number"},
@@ -146,7 +148,22 @@ func TestBrokenYAMLHasALine(t *testing.T) {
 		_, _, err := read(t, c.file)
 		if got := problems(t, err); !slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, c.want) }) {
 			t.Errorf("%q: problems %q, want one that begins with %q", c.file, got, c.want)
+		} else if strings.Contains(strings.Join(got, ""), "secret") {
+			t.Errorf("%q: problems %q quote what may be a secret", c.file, got)
 		}
+	}
+}
+
+// An alias stands for what its anchor has, as a value, in a list and in a mapping.
+func TestAliases(t *testing.T) {
+	t.Parallel()
+	v := mustRead(t, "store: {name: &n abc, topics: {*n : *n, b: *n}}\nknown: &k [x, *n]\n")
+	if v.name != "abc" || !slices.Equal(v.list, []string{"x", "abc"}) || len(v.topics) != 2 || v.topics["abc"] != "abc" || v.topics["b"] != "abc" {
+		t.Errorf("got %+v", v)
+	}
+	v = mustRead(t, "store: &s {name: abc}\nplain: {count: &c 7}\n")
+	if v.name != "abc" || v.count != 7 {
+		t.Errorf("got %+v", v)
 	}
 }
 
