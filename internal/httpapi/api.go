@@ -101,6 +101,7 @@ type API struct {
 	bodies   *budget
 	converts chan struct{} // holds as many as convert a document
 	streams  *budget
+	waits    *budget // for git, as a client prefers
 	inFlight atomic.Int64
 	outage   struct{ told, silent atomic.Int64 } // when the log told of it last, since began, and requests since
 	began    time.Time
@@ -123,7 +124,7 @@ func New(service *ingest.Service, o Options) (*API, error) {
 		service: service, options: o, auth: who, log: o.Log, began: time.Now(),
 		gate:     newGate(o.MaxConcurrent, o.RetryAfter+time.Second, time.Now),
 		bodies:   newBudget(o.MaxBodiesMemory, o.MaxBody+1),
-		converts: make(chan struct{}, conversions(o)), streams: newBudget(int64(o.MaxStreams), 1),
+		converts: make(chan struct{}, conversions(o)), streams: newBudget(int64(o.MaxStreams), 1), waits: newBudget(waits(o), 1),
 	}
 	a.draining, a.drain = context.WithCancel(context.Background())
 	a.register(routes()...)
@@ -162,6 +163,16 @@ func withDefaults(o Options) Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o
+}
+
+// waits is how many requests may wait for git at a time: half of those that are let
+// in, so that there are always places for work.
+func waits(o Options) int64 {
+	const most = 256
+	if o.MaxConcurrent <= 0 {
+		return most
+	}
+	return int64(min(most, max(1, o.MaxConcurrent/2)))
 }
 
 // register makes the router and the index of the routes.

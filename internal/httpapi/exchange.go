@@ -153,12 +153,19 @@ func (x *exchange) preferredWait() time.Duration {
 }
 
 // awaitGit waits as long as the client prefers until the ARCs are in git or have
-// failed to get there, and says whether all are in git.
+// failed to get there, and says whether all are in git. A preference may be passed over,
+// and is when too many wait already: each of them holds a place.
 func (x *exchange) awaitGit(arcs []*ingest.Accepted) bool {
 	wait := x.preferredWait()
 	if wait == 0 {
 		return false
 	}
+	waits := x.api.waits.of(x.api.admissionKey(x.r))
+	if !waits.take(1, true) {
+		x.w.Header().Del("Preference-Applied")
+		return false
+	}
+	defer waits.give(1)
 	ctx, cancel := context.WithTimeout(x.ctx(), wait)
 	defer cancel()
 	stop := context.AfterFunc(x.api.draining, cancel)

@@ -247,6 +247,35 @@ func TestPreferWait(t *testing.T) {
 	}
 }
 
+// Who waits for git leaves places for work: a wish to wait is passed over, and the answer says so,
+// when half of the places are taken by such.
+func TestWaitsLeavePlaces(t *testing.T) {
+	t.Parallel()
+	service, db := newService(t)
+	s := newServer(t, service, func(o *httpapi.Options) { o.MaxConcurrent = 4 })
+	done := make(chan answer)
+	go func() { done <- s.post(t, "/v3/arcs", upload("edal", crate("A", "1")), "Prefer", "wait=20") }()
+	testenv.Await(t, "a due ARC", func() bool {
+		list, _, err := db.ARCs(t.Context(), store.ARCFilter{Limit: 1, State: store.Due})
+		return err == nil && len(list) == 1
+	})
+	for _, name := range []string{"B", "C", "D"} {
+		got := s.post(t, "/v3/arcs", upload("edal", crate(name, "1")), "Prefer", "wait=20")
+		if got.status != 200 || got.header.Get("Preference-Applied") != "" {
+			t.Errorf("%s beside one that waits: got %d, applied %q", name, got.status, got.header.Get("Preference-Applied"))
+		}
+	}
+	select {
+	case got := <-done:
+		t.Fatalf("nobody waited: got %d %s", got.status, got.body)
+	default:
+	}
+	push(t, db, "c0ffee")
+	wantHeader(t, <-done, "Preference-Applied", "wait=20")
+	go func() { done <- s.post(t, "/v3/arcs", upload("edal", crate("E", "1")), "Prefer", "wait=1") }()
+	wantHeader(t, <-done, "Preference-Applied", "wait=1")
+}
+
 // A wait for git ends early enough that the answer is still in time, and at once when
 // the worker drains.
 func TestPreferredWaitsEnd(t *testing.T) {

@@ -56,13 +56,17 @@ func (s *Service) RequestSync(ctx context.Context, by Caller, id store.ID) error
 	return s.store.RequestPush(ctx, id, by.Actor)
 }
 
-// awaitPoll is how often AwaitGit looks.
-const awaitPoll = 100 * time.Millisecond
+// How often AwaitGit looks: at first, when a push that has just begun may end, and later.
+const (
+	awaitPoll = 100 * time.Millisecond
+	awaitRest = time.Second
+)
 
 // AwaitGit waits until the newest content of an ARC is in git, or its push has
 // failed, or the context ends (which is not an error), and gives the ARC.
 func (s *Service) AwaitGit(ctx context.Context, id store.ID) (store.ARC, error) {
-	tick := time.NewTicker(awaitPoll)
+	pause := awaitPoll
+	tick := time.NewTimer(pause)
 	defer tick.Stop()
 	for {
 		// The last look must not fail because the wait is over.
@@ -74,6 +78,8 @@ func (s *Service) AwaitGit(ctx context.Context, id store.ID) (store.ARC, error) 
 		case <-ctx.Done():
 			return a, nil
 		case <-tick.C:
+			pause = min(2*pause, awaitRest)
+			tick.Reset(pause)
 		}
 	}
 }
