@@ -212,7 +212,6 @@ func TestWhatLooksAtManyARCsLeavesConnections(t *testing.T) {
 	}
 	questions := map[string]func(context.Context) error{
 		"totals":    func(ctx context.Context) error { _, err := s.Totals(ctx); return err },
-		"backlog":   func(ctx context.Context) error { _, err := s.Backlog(ctx); return err },
 		"causes":    func(ctx context.Context) error { _, err := s.Causes(ctx); return err },
 		"prefix":    func(ctx context.Context) error { _, err := s.ARCsByPrefix(ctx, "0", []string{"r"}, 10); return err },
 		"text":      list(store.ARCFilter{Text: "x"}),
@@ -245,6 +244,7 @@ func TestWhatLooksAtManyARCsLeavesConnections(t *testing.T) {
 	asked.Wait()
 	for name, ask := range map[string]func(context.Context) error{
 		"all": list(store.ARCFilter{}), "due": list(store.ARCFilter{State: store.Due}), "all of a harvest": list(store.ARCFilter{Harvest: h.ID}),
+		"backlog":    func(ctx context.Context) error { _, err := s.Backlog(ctx); return err },
 		"small diff": compare(500),
 		"harvest":    func(ctx context.Context) error { _, err := s.Harvest(ctx, h.ID); return err },
 		"upload":     func(ctx context.Context) error { _, err := s.Submit(ctx, submission("B", "x")); return err },
