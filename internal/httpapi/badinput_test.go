@@ -344,6 +344,29 @@ func TestTenThousandSlowClients(t *testing.T) {
 	assertStored(t, db, 1)
 }
 
+// Who takes an answer slowly holds no place: with a single one, others are served beside him, and the
+// answer is whole in the end.
+func TestSlowReadersHoldNoPlace(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	s := newServer(t, service, func(o *httpapi.Options) { o.MaxConcurrent = 1 })
+	document := crate("large", strings.Repeat("x", 16<<20))
+	s.post(t, "/v3/arcs", upload("edal", document))
+	conn := dial(t, s)
+	fmt.Fprintf(conn, "GET /v3/arcs/%s/content HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", arcID("large"))
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testenv.Await(t, "a place beside the slow reader", func() bool {
+		return s.post(t, "/v3/arcs", upload("edal", crate("small", ""))).status == 200
+	})
+	got, err := io.ReadAll(resp.Body)
+	if err != nil || string(got) != document {
+		t.Errorf("got %d bytes of %d, %v", len(got), len(document), err)
+	}
+}
+
 // However many large bodies a client sends slowly, others find memory for theirs; what
 // it may not have is refused at once.
 func TestMemoryForBodiesIsShared(t *testing.T) {

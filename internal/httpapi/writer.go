@@ -17,6 +17,10 @@ const (
 	lingerTime    = 10 * time.Second
 )
 
+// quickBytes of an answer fit into the buffers on its way: nobody waits until a client
+// has taken them.
+const quickBytes = 16 << 10
+
 // writer remembers what was answered, and sees to what is left of the request.
 type writer struct {
 	http.ResponseWriter
@@ -25,6 +29,7 @@ type writer struct {
 	place     *place // at the gate; nil if there is no limit
 	bodyDone  bool   // nothing of the body is left that could be read
 	lingering bool
+	meanwhile bool // the request is read while the answer is written, and reading tells when the place is free
 }
 
 // WriteHeader notes the status.
@@ -36,12 +41,16 @@ func (w *writer) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write counts the bytes.
-func (w *writer) Write(b []byte) (int, error) {
+// Write counts the bytes, and does not hold the place while a slow client takes them.
+func (w *writer) Write(b []byte) (n int, err error) {
 	if w.record.Status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	n, err := w.ResponseWriter.Write(b)
+	if w.meanwhile || w.record.Bytes+int64(len(b)) <= quickBytes {
+		n, err = w.ResponseWriter.Write(b)
+	} else {
+		w.place.wait(func() { n, err = w.ResponseWriter.Write(b) })
+	}
 	w.record.Bytes += int64(n)
 	return n, err
 }
