@@ -295,30 +295,36 @@ func TestPlaceAfterWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, _ := newTestGate(2)
 		p := newPlace(g, "slow", g.enter("slow"))
+		inside := func() int {
+			synctest.Wait()
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			return g.inside
+		}
 		waited := 0
 		during := func(patience time.Duration, want int) {
 			t.Helper()
 			p.wait(func() {
 				waited++
 				time.Sleep(patience)
-				if g.inside != want {
-					t.Errorf("wait %d: %d inside, want %d", waited, g.inside, want)
+				if n := inside(); n != want {
+					t.Errorf("wait %d: %d inside, want %d", waited, n, want)
 				}
 			})
-			if g.inside != 1 {
-				t.Errorf("after wait %d: %d inside, want 1", waited, g.inside)
+			if n := inside(); n != 1 {
+				t.Errorf("after wait %d: %d inside, want 1", waited, n)
 			}
 		}
 		during(networkPatience-1, 1)
 		time.Sleep(2 * networkPatience)
-		if g.inside != 1 {
-			t.Errorf("the end of the patience of a wait that was over cost the place: %d inside", g.inside)
+		if n := inside(); n != 1 {
+			t.Errorf("the end of the patience of a wait that was over cost the place: %d inside", n)
 		}
 		during(networkPatience+1, 0)
 		during(0, 0)
 		p.wait(func() { p.end() })
-		if waited != 3 || g.inside != 0 || len(g.holders) != 0 {
-			t.Errorf("%d waits, after the end %d inside, %d holders", waited, g.inside, len(g.holders))
+		if n := inside(); waited != 3 || n != 0 || len(g.holders) != 0 {
+			t.Errorf("%d waits, after the end %d inside, %d holders", waited, n, len(g.holders))
 		}
 	})
 }
