@@ -274,11 +274,15 @@ func (s *Syncer) release(ctx context.Context, c *store.Claim) {
 }
 
 // doubt counts failures of the remote for different ARCs since it last gave a
-// sign of life, and tells when there are so many that it is not about the ARCs.
+// sign of life, and tells when there are so many that it is not about the ARCs. One that
+// has failed before is no witness: its repository may be what hangs, and the others work.
 func (s *Syncer) doubt(c *store.Claim, f *remote.Failure) bool {
 	switch f.Fault.Code {
 	case fault.RemoteError, fault.RemoteTimeout, fault.ConnectionCut:
 	default:
+		return false
+	}
+	if c.Attempts > 0 && !c.Probe {
 		return false
 	}
 	s.mu.Lock()

@@ -62,3 +62,19 @@ func TestDoubtsAddUp(t *testing.T) {
 		}
 	}
 }
+
+// An ARC that has failed before is no witness against the remote, unless it is the probe.
+func TestOnlyWhatHasWorkedIsAWitness(t *testing.T) {
+	t.Parallel()
+	s := New(nil, nil, Options{Suspect: 2})
+	for n := range 5 {
+		if s.doubt(&store.Claim{ID: store.ID{byte(n)}, Attempts: 1}, remote.Fail(fault.RemoteTimeout, nil)) {
+			t.Fatalf("the remote is in doubt for %d ARCs that have failed before", n+1)
+		}
+	}
+	for n, want := range []bool{false, true} {
+		if got := s.doubt(&store.Claim{ID: store.ID{byte(n)}, Attempts: 1, Probe: true}, remote.Fail(fault.RemoteTimeout, nil)); got != want {
+			t.Errorf("probe %d: got %t, want %t", n+1, got, want)
+		}
+	}
+}

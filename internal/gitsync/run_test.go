@@ -857,3 +857,47 @@ func TestForeignCommitStaysInHistory(t *testing.T) {
 		t.Errorf("parent %s, want %s", parent, theirs)
 	}
 }
+
+// Some repositories that hang do not keep others from being pushed to, for longer than it takes
+// to see that the remote works.
+func TestRepositoriesThatHangHarmNobodyElse(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	hanging := map[string]bool{}
+	for n := range 4 {
+		hanging[r.submit(t, fmt.Sprint("hanging", n), "version 1").String()] = true
+	}
+	var failed atomic.Int32
+	w := &selective{Remote: r.fileRemote(t), fails: func(arc string) error {
+		if !hanging[arc] {
+			return nil
+		}
+		failed.Add(1)
+		return remote.Fail(fault.RemoteTimeout, errors.New("it hangs"))
+	}}
+	r.run(t, w, nil)
+	testenv.Await(t, "the remote to be in doubt", func() bool {
+		now, err := r.store.Remote(t.Context(), "git")
+		return err == nil && now.Paused
+	})
+	r.awaitState(t, r.submit(t, "good", "version 1"), "synced")
+	before := failed.Load()
+	testenv.Await(t, "further attempts", func() bool { return failed.Load() > before+8 })
+	if now, err := r.store.Remote(t.Context(), "git"); err != nil || now.Paused {
+		t.Errorf("the remote is paused for those that have failed before: %+v, %v", now, err)
+	}
+}
+
+// selective fails pushes of some ARCs.
+type selective struct {
+	remote.Remote
+
+	fails func(arc string) error
+}
+
+func (s *selective) Push(ctx context.Context, p *remote.Push) (remote.Result, error) {
+	if err := s.fails(p.ARC); err != nil {
+		return remote.Result{}, err
+	}
+	return s.Remote.Push(ctx, p)
+}

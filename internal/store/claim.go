@@ -98,7 +98,10 @@ func (s *Store) claimProbe(ctx context.Context, q ClaimRequest) (claims []*Claim
 			return err
 		}
 		q.Limit = 1
-		claims, err = s.claim(ctx, tx, q, sqlClaimAnyway)
+		// One that has failed before may do so because of itself.
+		if claims, err = s.claim(ctx, tx, q, sqlClaimFresh); err == nil && len(claims) == 0 {
+			claims, err = s.claim(ctx, tx, q, sqlClaimAnyway)
+		}
 		for _, c := range claims {
 			c.Probe = true
 		}
@@ -186,6 +189,9 @@ RETURNING arc.id, rdi, identifier, name, description, lease_token, attempts, pus
 	sqlClaimSuspect = partClaimHead + `
         AND id = ANY (ARRAY(SELECT i.arc_id FROM interruption i WHERE i.count >= $8))
     ORDER BY due_at` + partUnlessPaused + partClaimTail
+	sqlClaimFresh = partClaimHead + `
+        AND attempts = 0
+    ORDER BY due_at LIMIT $2::bigint` + partClaimTail
 	sqlClaimAnyway = partClaimHead + `
     ORDER BY due_at LIMIT $2::bigint` + partClaimTail
 )

@@ -114,7 +114,7 @@ func TestHotPathsUseIndexes(t *testing.T) {
 	defer conn.Close(context.Background())
 	names := []string{
 		"sqlTouch", "sqlPut", "sqlDiff", "sqlTrimEvents", "sqlAddEvent",
-		"sqlClaim", "sqlClaimAnyway", "sqlLoad", "sqlRenew", "sqlRelease", "sqlRecordPush", "sqlRecordFailure", "sqlNextDue",
+		"sqlClaim", "sqlClaimAnyway", "sqlClaimFresh", "sqlLoad", "sqlRenew", "sqlRelease", "sqlRecordPush", "sqlRecordFailure", "sqlNextDue",
 		"sqlARC", "sqlContent", "sqlEvents", "sqlEventsSince", "sqlHarvestEvents", "sqlReport", "sqlSetReport",
 		"sqlListARCs", "sqlListBacklog", "sqlListFailed", "sqlListHarvest", "sqlRDIs", "sqlHarvestRDIs", "sqlHeads",
 		"sqlHarvest", "sqlHarvestHead", "sqlHarvests", "sqlEndHarvest", "sqlIdleHarvests", "sqlTally",

@@ -65,6 +65,33 @@ func TestAPausedRemoteIsProbedByOne(t *testing.T) {
 	}
 }
 
+// The probe is an ARC that has not failed yet, if there is one: others may fail because of
+// themselves.
+func TestTheProbeIsOneThatMayWork(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("failed", "x"))
+	bad := claim(t, s)
+	load(t, s, bad)
+	if err := s.RecordFailure(t.Context(), bad, store.Failure{Class: store.Transient, Code: "remote_timeout"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"good", "failed"} {
+		if want == "good" {
+			submit(t, s, submission(want, "x"))
+		}
+		if err := s.PauseRemote(t.Context(), "git", tokenExpired, 0); err != nil {
+			t.Fatal(err)
+		}
+		probe := claimN(t, s, 9)
+		if len(probe) != 1 || !probe[0].Probe || probe[0].Identifier != want {
+			t.Fatalf("got %+v, want %s as the probe", probe, want)
+		}
+		load(t, s, probe[0])
+		push(t, s, probe[0], "c")
+	}
+}
+
 // Whoever dies with the probe in his hands does not end the probing: when his lease
 // has ended, the next claimant gets one.
 func TestAProbeThatIsLostIsRepeated(t *testing.T) {
