@@ -52,6 +52,38 @@ func TestBrokenConfigurationKeepsWorkers(t *testing.T) {
 	b.untilWorkers(2)
 }
 
+// A worker that fails to start once is started again, and the reload goes on; one that never
+// starts ends it, and the workers after it go on as they are.
+func TestAReloadBearsOneFailedStart(t *testing.T) {
+	t.Parallel()
+	b := prepare(t)
+	b.fleet(2)
+	b.sh("systemctl reload middleware-api")
+	b.untilWorkers(2)
+	before := b.workers()
+	drop := func(check string) {
+		b.sh("mkdir -p /run/systemd/system/middleware-api@1.service.d")
+		b.write("/run/systemd/system/middleware-api@1.service.d/once.conf", []byte("[Service]\nExecStartPre=+/bin/sh -c '"+check+"'\n"), 0o644)
+		b.sh("systemctl daemon-reload")
+	}
+	drop("test -e /run/tried || { touch /run/tried; exit 1; }")
+	b.sh("systemctl reload middleware-api && test -e /run/tried")
+	b.untilWorkers(2)
+	after := b.workers()
+	for i := range after {
+		if after[i] == before[i] {
+			t.Errorf("worker %d was not replaced: %v became %v", i+1, before, after)
+		}
+	}
+	drop("exit 1")
+	if out, err := b.try("systemctl reload middleware-api"); err == nil {
+		t.Errorf("a reload with a worker that never starts succeeded: %s", out)
+	}
+	if pid := b.sh("systemctl show -p MainPID --value middleware-api@2.service"); strings.TrimSpace(pid) != after[1] {
+		t.Errorf("the worker after it became %s, it was %s", pid, after[1])
+	}
+}
+
 // The fleet follows /etc/default/middleware-api: number, old name of the
 // number, nonsense, addresses old and new, IPv6 and unix sockets.
 func TestDefaultsFile(t *testing.T) {
