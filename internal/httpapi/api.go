@@ -271,8 +271,8 @@ func (a *API) jitter(bound time.Duration) int {
 // place was free (full), the client had its share of them (share), the bodies of
 // others took all memory (memory), or there were enough streams (streams).
 func (a *API) Refusals() map[string]int64 {
-	_, memory, _ := a.bodies.state()
-	_, streams, _ := a.streams.state()
+	_, memory := a.bodies.state()
+	_, streams := a.streams.state()
 	a.gate.mu.Lock()
 	defer a.gate.mu.Unlock()
 	return map[string]int64{"full": a.gate.full, "share": a.gate.unfair, "memory": memory, "streams": streams}
@@ -280,16 +280,13 @@ func (a *API) Refusals() map[string]int64 {
 
 // BodyBytes gives the bytes of request bodies that are in memory.
 func (a *API) BodyBytes() int64 {
-	used, _, _ := a.bodies.state()
+	used, _ := a.bodies.state()
 	return used
 }
 
 // Crowded says whether bodies take more than a quarter of their memory, so that new clients
 // are better served by another process.
-func (a *API) Crowded() bool {
-	_, _, crowded := a.bodies.state()
-	return crowded
-}
+func (a *API) Crowded() bool { return a.BodyBytes() > a.options.MaxBodiesMemory/4 }
 
 // InFlight gives the number of requests being answered, streams included.
 func (a *API) InFlight() int { return int(a.inFlight.Load()) }

@@ -312,7 +312,7 @@ func TestConsoleStream(t *testing.T) {
 	if code := <-done; code != 200 {
 		t.Errorf("got %d", code)
 	}
-	if n, _, _ := a.streams.state(); n != 0 {
+	if n, _ := a.streams.state(); n != 0 {
 		t.Errorf("%d streams are left", n)
 	}
 }
