@@ -254,22 +254,6 @@ func (s *Store) tx(ctx context.Context, doing string, f func(pgx.Tx) error) erro
 
 const sqlLongStatement = `SELECT set_config('statement_timeout', $1, true)`
 
-// places are connections that a kind of work may take at a time. What takes long
-// must leave some to everybody else, however many ask for it.
-type places chan struct{}
-
-func newPlaces(n int32) places { return make(places, max(1, n)) }
-
-// enter waits for a place.
-func (p places) enter(ctx context.Context, doing string) (leave func(), err error) {
-	select {
-	case p <- struct{}{}:
-		return func() { <-p }, nil
-	case <-ctx.Done():
-		return nil, wrap(doing, ctx.Err())
-	}
-}
-
 // longTx is tx for work on a whole harvest.
 func (s *Store) longTx(ctx context.Context, doing string, f func(pgx.Tx) error) error {
 	leave, err := s.long.enter(ctx, doing)
