@@ -63,11 +63,11 @@ again. Exit status 66 says that there is no such ARC.`,
 			if len(args) == 1 {
 				var err error
 				if id, err = report.FindARC(ctx, st, args[0]); err != nil {
-					return nil, exitFailure, err
+					return nil, cli.ExitFailure, err
 				}
 			}
 			n, err := gitsync.Resync(ctx, st, id, rdi, actor())
-			return done{fmt.Sprintf("ARCs that are due now: %d", n), map[string]any{"due": n}}, exitOK, err
+			return done{fmt.Sprintf("ARCs that are due now: %d", n), map[string]any{"due": n}}, cli.ExitOK, err
 		},
 	}.command()
 }
@@ -95,7 +95,7 @@ there is no such ARC.`,
 			return done{
 				fmt.Sprintf("parked %s; to take it up again: middleware-api unpark %s", id, id),
 				map[string]any{"arc_id": id, "git_state": store.Parked},
-			}, exitOK, err
+			}, cli.ExitOK, err
 		},
 	}.command()
 }
@@ -114,7 +114,7 @@ that there is no such ARC.`,
 			if err == nil {
 				err = st.RequestPush(ctx, id, actor())
 			}
-			return done{fmt.Sprintf("%s is due now", id), map[string]any{"arc_id": id, "git_state": store.Due}}, exitOK, err
+			return done{fmt.Sprintf("%s is due now", id), map[string]any{"arc_id": id, "git_state": store.Due}}, cli.ExitOK, err
 		},
 	}.command()
 }
@@ -126,8 +126,8 @@ func oneRemote(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if len(args) == 1 && args[0] != remoteName {
-		return statusError{exitNoInput, fault.New(fault.RemoteNotFound, nil).WithText(fmt.Sprintf(
-			"There is no git store %q; the one there is is called %q.", args[0], remoteName))}
+		return cli.Exit(cli.ExitNoInput, fault.New(fault.RemoteNotFound, nil).WithText(fmt.Sprintf(
+			"There is no git store %q; the one there is is called %q.", args[0], remoteName)))
 	}
 	return nil
 }
@@ -151,7 +151,7 @@ REMOTE is the git store's name in status; there is one, so it may be left out.`,
 			return done{
 				"paused; ARCs are still accepted. To go on: middleware-api resume " + remoteName,
 				map[string]any{"remote": remoteName, "paused": true},
-			}, exitOK, err
+			}, cli.ExitOK, err
 		},
 	}.command()
 }
@@ -169,7 +169,7 @@ the git store works again; resume only makes that sooner.`,
 			if fault.CodeOf(err) == fault.RemoteNotFound { // nothing was ever said about it, so it is not paused
 				err = nil
 			}
-			return done{"resumed", map[string]any{"remote": remoteName, "paused": false}}, exitOK, err
+			return done{"resumed", map[string]any{"remote": remoteName, "paused": false}}, cli.ExitOK, err
 		},
 	}.command()
 }

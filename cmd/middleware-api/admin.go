@@ -156,7 +156,7 @@ func adminListeners(ctx context.Context, c *config.Config) (listeners []net.List
 	}
 	dir := adminDirectory(c)
 	if dir == "" {
-		return nil, false, statusError{exitConfig, errors.New("no socket was inherited: systemctl start middleware-api-admin.socket, or set admin.directory")}
+		return nil, false, cli.Exit(cli.ExitConfig, errors.New("no socket was inherited: systemctl start middleware-api-admin.socket, or set admin.directory"))
 	}
 	l, err := listenAdmin(ctx, filepath.Join(dir, "admin.sock"))
 	if err != nil {

@@ -30,7 +30,7 @@ differences that were not repaired.`,
 		Args: cli.NoArgs,
 	}
 	path := configFlag(cmd)
-	asJSON := jsonFlag(cmd)
+	asJSON := cli.JSONFlag(cmd)
 	rdi := cmd.Flags().String("rdi", "", "only ARCs of this RDI")
 	repair := cmd.Flags().Bool("repair", false, "make ARCs that differ due")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -61,7 +61,7 @@ differences that were not repaired.`,
 			return err
 		}
 		if sum.Different+sum.Unreadable > sum.Repaired {
-			return statusError{code: exitFailure}
+			return cli.Exit(cli.ExitFailure, nil)
 		}
 		return nil
 	}

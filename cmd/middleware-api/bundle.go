@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"time"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/report"
 )
@@ -31,7 +32,7 @@ func openBundle(ctx context.Context, path string, c *config.Loaded) (*archive, e
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, statusError{exitCannotCreate, err}
+		return nil, cli.Exit(cli.ExitCannotCreate, err)
 	}
 	a := &archive{file: f, secrets: secrets(c)}
 	if c != nil {

@@ -26,9 +26,9 @@ its line. Exit status 78 says that the service would not start with it.`,
 		Args: cli.NoArgs,
 	}
 	path := configFlag(cmd)
-	asJSON := jsonFlag(cmd)
+	asJSON := cli.JSONFlag(cmd)
 	role := cmd.Flags().String("role", "tool", "check what a process needs: serve, sync or tool")
-	offer(cmd, map[string][]string{"role": {"serve", "sync", "tool"}})
+	cli.Offer(cmd, map[string][]string{"role": {"serve", "sync", "tool"}})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		r, ok := map[string]config.Role{"serve": config.RoleServe, "sync": config.RoleSync, "tool": config.RoleTool}[*role]
 		if !ok {
@@ -63,7 +63,7 @@ its line. Exit status 78 says that the service would not start with it.`,
 			}
 		}
 		if err != nil {
-			return statusError{code: exitConfig}
+			return cli.Exit(cli.ExitConfig, nil)
 		}
 		if !*asJSON {
 			where := c.Path

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/testenv"
 	"github.com/fairagro/middleware-api/internal/testenv/supervise"
@@ -67,7 +68,7 @@ func startServed(tb testing.TB, dsn, access string) *served {
 	config := write(tb, "config.yaml", fmt.Sprintf("listen: [%q]\nknown_rdis: [edal]\n%s\n"+
 		"database: {url: %q}\ngit_repo: {url: %q, group: arcs}\nworker: {max_age: 1h, timeout: 20s}\nadmin: {directory: %q}\n",
 		address, access, dsn, "file://"+repositories, dir))
-	if got := invoke(tb, "", "migrate", "--config", config); got.code != exitOK {
+	if got := invoke(tb, "", "migrate", "--config", config); got.code != cli.ExitOK {
 		tb.Fatalf("migrate: %s", got.err)
 	}
 	s := &served{tb: tb, address: address, url: "http://" + address, ended: make(chan struct{})}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/gitsync"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/rocrate"
@@ -84,7 +85,7 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 	for _, shell := range []string{"bash", "zsh", "fish"} {
-		if got := invoke(t, "", "completion", shell); got.code != exitOK || len(got.out) < 1000 {
+		if got := invoke(t, "", "completion", shell); got.code != cli.ExitOK || len(got.out) < 1000 {
 			t.Errorf("%s: %+v", shell, got)
 		}
 	}
@@ -213,16 +214,16 @@ func TestARCsAreListedAndPaged(t *testing.T) {
 		s.submit(t, "edal", fmt.Sprintf("A%d", i), nil)
 	}
 	s.submit(t, "bonares", "a name with 'quotes'", nil)
-	want(t, s.run(t, "arcs", "--rdi", "bonares"), exitOK, "bonares/a name with 'quotes' due", `explain 'bonares/a name with '\''quotes'\'''`)
-	want(t, s.run(t, "arcs", "--text", "nowhere"), exitOK, "No ARC is like that.")
-	want(t, s.run(t, "arcs", "--state", "lost"), exitUsage, "none of due, failing, parked, synced")
-	want(t, s.run(t, "arcs", "--after", "x"), exitUsage, "not a place in a list")
+	want(t, s.run(t, "arcs", "--rdi", "bonares"), cli.ExitOK, "bonares/a name with 'quotes' due", `explain 'bonares/a name with '\''quotes'\'''`)
+	want(t, s.run(t, "arcs", "--text", "nowhere"), cli.ExitOK, "No ARC is like that.")
+	want(t, s.run(t, "arcs", "--state", "lost"), cli.ExitUsage, "none of due, failing, parked, synced")
+	want(t, s.run(t, "arcs", "--after", "x"), cli.ExitUsage, "not a place in a list")
 
 	seen := map[string]bool{}
 	args := []string{"arcs", "--rdi", "edal", "--limit", "2"}
 	for pages := 1; ; pages++ {
 		page := s.run(t, args...)
-		want(t, page, exitOK)
+		want(t, page, cli.ExitOK)
 		for line := range strings.Lines(page.out) {
 			if name, ok := strings.CutPrefix(line, "edal/"); ok {
 				seen[strings.Fields(name)[0]] = true
@@ -256,14 +257,14 @@ func TestARCsAreFoundByCode(t *testing.T) {
 	s := newSite(t)
 	s.submit(t, "edal", "good", nil)
 	s.submit(t, "edal", "bad", nil)
-	want(t, s.run(t, "park", "edal/bad", "--reason", "wrong licence"), exitOK, "unpark")
-	want(t, s.run(t, "arcs", "--code", "parked_by_hand"), exitOK, "edal/bad parked", "parked_by_hand, the operator to mend")
+	want(t, s.run(t, "park", "edal/bad", "--reason", "wrong licence"), cli.ExitOK, "unpark")
+	want(t, s.run(t, "arcs", "--code", "parked_by_hand"), cli.ExitOK, "edal/bad parked", "parked_by_hand, the operator to mend")
 	if got := s.run(t, "arcs", "--code", "parked_by_hand"); strings.Contains(got.out, "edal/good") {
 		t.Errorf("not filtered: %s", got.out)
 	}
-	want(t, s.run(t, "explain", "edal/bad"), exitOK, "wrong licence", "by local user")
-	want(t, s.run(t, "unpark", "edal/bad", "--json"), exitOK, `"git_state": "due"`)
-	want(t, s.run(t, "explain", "edal/none"), exitNoInput, "remedy:")
+	want(t, s.run(t, "explain", "edal/bad"), cli.ExitOK, "wrong licence", "by local user")
+	want(t, s.run(t, "unpark", "edal/bad", "--json"), cli.ExitOK, `"git_state": "due"`)
+	want(t, s.run(t, "explain", "edal/none"), cli.ExitNoInput, "remedy:")
 }
 
 // A harvest is told with what it brought, what was refused, and what became of
@@ -286,12 +287,12 @@ func TestHarvestsAreListedAndTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	list := s.run(t, "harvests")
-	want(t, list, exitOK, "harvest-"+h.ID.String()+" edal RUNNING", "2 of 3 2 0 0 1")
-	want(t, s.run(t, "harvests", "--status", "completed"), exitOK, "No harvest is like that.")
-	want(t, s.run(t, "harvests", "--rdi", "bonares"), exitOK, "No harvest is like that.")
-	want(t, s.run(t, "harvests", "--status", "odd"), exitUsage, "none of running")
+	want(t, list, cli.ExitOK, "harvest-"+h.ID.String()+" edal RUNNING", "2 of 3 2 0 0 1")
+	want(t, s.run(t, "harvests", "--status", "completed"), cli.ExitOK, "No harvest is like that.")
+	want(t, s.run(t, "harvests", "--rdi", "bonares"), cli.ExitOK, "No harvest is like that.")
+	want(t, s.run(t, "harvests", "--status", "odd"), cli.ExitUsage, "none of running")
 	told := s.run(t, "harvests", "harvest-"+h.ID.String())
-	want(t, told, exitOK, "by harvester.example.org", "2 ARCs of 3 announced: 2 new", "1 refused",
+	want(t, told, cli.ExitOK, "by harvester.example.org", "2 ARCs of 3 announced: 2 new", "1 refused",
 		"worse: arc_invalid: The root has no identifier.", "bad: parked_by_hand: wrong licence", "middleware-api explain "+bad.String())
 	asJSON := s.run(t, "harvests", h.ID.String(), "--json")
 	var account struct {
@@ -301,20 +302,20 @@ func TestHarvestsAreListedAndTold(t *testing.T) {
 	if err := json.Unmarshal([]byte(asJSON.out), &account); err != nil || len(account.Refused) != 1 || account.Git.Parked != 1 || account.Git.Waiting != 1 {
 		t.Errorf("%v: %+v\n%s", err, account, asJSON.out)
 	}
-	want(t, s.run(t, "harvests", "harvest-00000000-0000-4000-8000-000000000000"), exitNoInput, "Harvest not found")
-	want(t, s.run(t, "harvests", "nonsense"), exitNoInput, "is no id of a harvest")
+	want(t, s.run(t, "harvests", "harvest-00000000-0000-4000-8000-000000000000"), cli.ExitNoInput, "Harvest not found")
+	want(t, s.run(t, "harvests", "nonsense"), cli.ExitNoInput, "is no id of a harvest")
 }
 
 // The command that status names for a paused git store works as it stands.
 func TestPauseIsUndoneByTheCommandThatStatusNames(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	want(t, s.run(t, "pause", "--reason", "GitLab is upgraded"), exitOK, "middleware-api resume git")
+	want(t, s.run(t, "pause", "--reason", "GitLab is upgraded"), cli.ExitOK, "middleware-api resume git")
 	status := s.run(t, "status")
 	want(t, status, 1, "paused by hand", "GitLab is upgraded", "-> middleware-api resume git")
-	want(t, s.run(t, "resume", "git"), exitOK, "resumed")
+	want(t, s.run(t, "resume", "git"), cli.ExitOK, "resumed")
 	if again := s.run(t, "status"); strings.Contains(again.out, "paused") {
 		t.Errorf("still paused:\n%s", again.out)
 	}
-	want(t, s.run(t, "pause", "lab"), exitNoInput, `called "git"`)
+	want(t, s.run(t, "pause", "lab"), cli.ExitNoInput, `called "git"`)
 }

@@ -29,7 +29,7 @@ status 78 says that the configuration cannot be used.`,
 		Args: cli.NoArgs,
 	}
 	path := configFlag(show)
-	showJSON := jsonFlag(show)
+	showJSON := cli.JSONFlag(show)
 	show.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := loadByHand(*path, config.RoleTool)
 		if c == nil {
@@ -48,7 +48,7 @@ status 78 says that the configuration cannot be used.`,
   middleware-api config docs sync.poll_interval`,
 		Args: cli.MaximumArgs(1),
 	}
-	docsJSON := jsonFlag(docs)
+	docsJSON := cli.JSONFlag(docs)
 	docs.RunE = func(cmd *cobra.Command, args []string) error {
 		prefix := ""
 		if len(args) == 1 {

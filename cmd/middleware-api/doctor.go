@@ -34,7 +34,7 @@ who may read everything; it looks at database and git store as the service does.
 		Args: cli.NoArgs,
 	}
 	path := configFlag(cmd)
-	asJSON := jsonFlag(cmd)
+	asJSON := cli.JSONFlag(cmd)
 	bundle := cmd.Flags().String("bundle", "", "write an archive (.tar.gz) with all of this, and the newest lines of the journal, without secrets")
 	push := cmd.Flags().Bool("push", false, "push to a branch of its own in an existing repository, and remove it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -64,8 +64,8 @@ who may read everything; it looks at database and git store as the service does.
 		if err := tell(cmd.OutOrStdout(), d, *asJSON); err != nil {
 			return err
 		}
-		if status := d.Light().ExitCode(); status != exitOK {
-			return statusError{code: status}
+		if status := d.Light().ExitCode(); status != cli.ExitOK {
+			return cli.Exit(status, nil)
 		}
 		return nil
 	}

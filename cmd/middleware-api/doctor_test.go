@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/gitsync"
 	"github.com/fairagro/middleware-api/internal/pgtest"
@@ -143,7 +144,7 @@ func TestBundleHoldsNoSecret(t *testing.T) {
 			t.Errorf("%s is missing: %v", name, names)
 		}
 	}
-	if again := s.run(t, "doctor", "--bundle", path); again.code != exitCannotCreate {
+	if again := s.run(t, "doctor", "--bundle", path); again.code != cli.ExitCannotCreate {
 		t.Errorf("over an existing file: %+v", again)
 	}
 }

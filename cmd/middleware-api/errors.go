@@ -79,7 +79,7 @@ of answers and in findings. Exit status 66 says that there is no such code.`,
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	asJSON := jsonFlag(cmd)
+	asJSON := cli.JSONFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		code := ""
 		if len(args) == 1 {
@@ -87,7 +87,7 @@ of answers and in findings. Exit status 66 says that there is no such code.`,
 		}
 		list := codes(code)
 		if len(list) == 0 {
-			return statusError{exitNoInput, fmt.Errorf("there is no code %q; middleware-api errors lists all", code)}
+			return cli.Exit(cli.ExitNoInput, fmt.Errorf("there is no code %q; middleware-api errors lists all", code))
 		}
 		if *asJSON {
 			return tell(cmd.OutOrStdout(), done{members: map[string]any{"errors": list.rows()}}, true)

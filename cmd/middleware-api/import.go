@@ -48,7 +48,7 @@ cannot be read, 69 the database cannot be reached (run it again).`,
 		Args: cli.ExactArgs(1),
 	}
 	path := configFlag(cmd)
-	asJSON := jsonFlag(cmd)
+	asJSON := cli.JSONFlag(cmd)
 	dry := cmd.Flags().Bool("dry-run", false, "read and judge everything, store nothing")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		in, size, err := openExport(cmd.InOrStdin(), args[0])
@@ -78,7 +78,7 @@ cannot be read, 69 the database cannot be reached (run it again).`,
 		case err != nil:
 			return fmt.Errorf("the import has ended early; what was imported stays, run it again: %w", err)
 		case sum.Bad() > 0 || sum.NotProven() > 0:
-			return statusError{code: exitFailure}
+			return cli.Exit(cli.ExitFailure, nil)
 		}
 		return nil
 	}
@@ -92,11 +92,11 @@ func openExport(stdin io.Reader, path string) (io.ReadCloser, int64, error) {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		code := exitFailure
+		code := cli.ExitFailure
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-			code = exitNoInput
+			code = cli.ExitNoInput
 		}
-		return nil, 0, statusError{code, err}
+		return nil, 0, cli.Exit(code, err)
 	}
 	info, err := f.Stat()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
 	"github.com/fairagro/middleware-api/internal/rocrate"
 	"github.com/fairagro/middleware-api/internal/store"
@@ -98,7 +99,7 @@ func imported(t *testing.T, kind string) {
 	}
 	export.WriteString(old("new", false) + "\n")
 	got := invoke(t, export.String(), "import", "couchdb", "-", "--json", "--config", s.config)
-	if got.code != exitOK {
+	if got.code != cli.ExitOK {
 		t.Fatalf("%+v", got)
 	}
 	s.synchronise(t)
@@ -116,8 +117,8 @@ func imported(t *testing.T, kind string) {
 			t.Errorf("%s: is said to be pushed at %s", identifier, a.Git.PushedAt)
 		}
 	}
-	want(t, s.run(t, "audit"), exitOK, "8 checked: 8 as recorded")
-	want(t, s.run(t, "explain", "edal/current"), exitOK, "the newest, is in git: commit "+heads["current"], "ARC_CREATED", "arc.import")
+	want(t, s.run(t, "audit"), cli.ExitOK, "8 checked: 8 as recorded")
+	want(t, s.run(t, "explain", "edal/current"), cli.ExitOK, "the newest, is in git: commit "+heads["current"], "ARC_CREATED", "arc.import")
 
 	// A change after the import goes on top and replaces the old service's files.
 	s.submitDocument(t, "current", strings.ReplaceAll(goodCrate, `"identifier": "x"`, `"identifier": "current", "name": "Rye"`))
@@ -144,9 +145,9 @@ func TestImportTellsWhatItDid(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	export := write(t, "export.ndjson", old("A1", true)+"\nnonsense\n"+old("A2", false)+"\n")
-	want(t, s.run(t, "import", "couchdb", "--dry-run", export), exitFailure, "dry run: nothing was stored", "2 would be imported")
-	want(t, s.run(t, "arcs"), exitOK, "No ARC is like that.")
-	want(t, s.run(t, "import", "couchdb", export), exitFailure, "line 2: not imported: this is not JSON",
+	want(t, s.run(t, "import", "couchdb", "--dry-run", export), cli.ExitFailure, "dry run: nothing was stored", "2 would be imported")
+	want(t, s.run(t, "arcs"), cli.ExitOK, "No ARC is like that.")
+	want(t, s.run(t, "import", "couchdb", export), cli.ExitFailure, "line 2: not imported: this is not JSON",
 		"ARCs: 2 in the export = 2 imported now + 0 there before + 0 not imported", "pushed by the old service, to be compared with the repository only: 1",
 		"proven: 2 of 2 ARCs", "Not everything is in the database")
 	again := s.run(t, "import", "couchdb", "--json", export)
@@ -154,5 +155,5 @@ func TestImportTellsWhatItDid(t *testing.T) {
 	if err := json.Unmarshal([]byte(again.out), &sum); err != nil || sum.ARCs.There != 2 || sum.ARCs.Imported != 0 || !strings.Contains(again.err, `"line":2`) {
 		t.Errorf("%v: %+v", err, again)
 	}
-	want(t, s.run(t, "import", "couchdb", filepath.Join(t.TempDir(), "none")), exitNoInput, "no such file")
+	want(t, s.run(t, "import", "couchdb", filepath.Join(t.TempDir(), "none")), cli.ExitNoInput, "no such file")
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
 	"github.com/fairagro/middleware-api/internal/store"
@@ -30,13 +31,13 @@ func TestJudgeARevokedToken(t *testing.T) {
 	s.synchronise(t)
 	want(t, s.run(t, "status"), 2, "red: the service is in trouble", "The git server does not accept the access token.",
 		"-> Create a new group access token (role maintainer, scopes api and write_repository)", "restart middleware-api-sync", "code token_rejected, for the operator to mend")
-	want(t, s.run(t, "causes"), exitOK, "token_rejected: every ARC", "who: the operator", "type: middleware-api errors token_rejected")
-	want(t, s.run(t, "explain", "edal/A1"), exitOK, "has been waiting to be pushed", "The git server does not accept the access token.", "who: the operator")
-	want(t, invoke(t, "", "errors", "token_rejected"), exitOK, "It was revoked", "install -m 0600 /dev/stdin /etc/middleware-api/credentials/gitlab-token")
+	want(t, s.run(t, "causes"), cli.ExitOK, "token_rejected: every ARC", "who: the operator", "type: middleware-api errors token_rejected")
+	want(t, s.run(t, "explain", "edal/A1"), cli.ExitOK, "has been waiting to be pushed", "The git server does not accept the access token.", "who: the operator")
+	want(t, invoke(t, "", "errors", "token_rejected"), cli.ExitOK, "It was revoked", "install -m 0600 /dev/stdin /etc/middleware-api/credentials/gitlab-token")
 	hub.Revoke(secretToken)
-	want(t, s.run(t, "resume"), exitOK)
+	want(t, s.run(t, "resume"), cli.ExitOK)
 	s.synchronise(t)
-	want(t, s.run(t, "explain", "edal/A1"), exitOK, "Version 1, the newest, is in git")
+	want(t, s.run(t, "explain", "edal/A1"), cli.ExitOK, "Version 1, the newest, is in git")
 }
 
 // A token that ends soon, has ended or was revoked is in status and in the journal
@@ -93,8 +94,8 @@ func TestJudgeGitLabDown(t *testing.T) {
 	s.synchronise(t)
 	want(t, s.run(t, "status"), 2, "The git server cannot be reached.", "pushing resumes by itself",
 		"code remote_unreachable, for the administrators of the git server to mend", "next probe")
-	want(t, s.run(t, "causes"), exitOK, "remote_unreachable", "The git server cannot be reached.", "the administrators of the git server", "middleware-api errors remote_unreachable")
-	want(t, s.run(t, "explain", "edal/A1"), exitOK, "Nothing is pushed at the moment, because the git store", "The git server cannot be reached.")
+	want(t, s.run(t, "causes"), cli.ExitOK, "remote_unreachable", "The git server cannot be reached.", "the administrators of the git server", "middleware-api errors remote_unreachable")
+	want(t, s.run(t, "explain", "edal/A1"), cli.ExitOK, "Nothing is pushed at the moment, because the git store", "The git server cannot be reached.")
 }
 
 // One bad ARC is named, with the entity and what to change, and harms no other.
@@ -107,17 +108,17 @@ func TestJudgeOneBadARC(t *testing.T) {
 	s.submitCrate(t, "good")
 	s.synchronise(t)
 	want(t, s.run(t, "status"), 1, "yellow: somebody should look at this", "1 ARC cannot be pushed until somebody does something.", "-> middleware-api causes")
-	want(t, s.run(t, "explain", "edal/bad"), exitOK, `error at "/@graph/1`, "-> ", "who: the RDI")
-	want(t, s.run(t, "explain", "edal/good"), exitOK, "is in git")
+	want(t, s.run(t, "explain", "edal/bad"), cli.ExitOK, `error at "/@graph/1`, "-> ", "who: the RDI")
+	want(t, s.run(t, "explain", "edal/good"), cli.ExitOK, "is in git")
 	causes := s.run(t, "causes")
-	want(t, causes, exitOK, "arc_unconvertible: 1 ARC", "waiting for somebody", "who: the RDI", "how: Correct what the findings name and send the ARC again",
+	want(t, causes, cli.ExitOK, "arc_unconvertible: 1 ARC", "waiting for somebody", "who: the RDI", "how: Correct what the findings name and send the ARC again",
 		"type: middleware-api explain ", "type: middleware-api errors arc_unconvertible")
 	for _, command := range regexp.MustCompile(`type: middleware-api (.*)`).FindAllStringSubmatch(causes.out, -1) {
 		words := strings.Fields(command[1])
 		if words[0] != "errors" { // needs no configuration
 			words = append(words, "--config", s.config)
 		}
-		if got := invoke(t, "", words...); got.code != exitOK {
+		if got := invoke(t, "", words...); got.code != cli.ExitOK {
 			t.Errorf("the command that causes names does not work: %s: %+v", command[1], got)
 		}
 	}
@@ -133,7 +134,7 @@ func TestJudgeDatabaseDown(t *testing.T) {
 	cluster.Stop()
 	s := &site{config: config}
 	want(t, s.run(t, "status"), 2, "red:", "The database cannot be reached at the moment.", "systemctl status postgresql")
-	want(t, s.run(t, "causes"), exitUnavailable, "The database cannot be reached", "systemctl status postgresql")
+	want(t, s.run(t, "causes"), cli.ExitUnavailable, "The database cannot be reached", "systemctl status postgresql")
 	want(t, s.run(t, "doctor"), 2, "failed database:", "systemctl status postgresql")
 }
 
@@ -216,12 +217,12 @@ func TestBackupAndRestore(t *testing.T) {
 	command("pg_restore", "--exit-on-error", "--no-owner", "-d", empty, dump)
 	restored := &site{config: s.config}
 	restored.replace(t, dsn, empty)
-	want(t, restored.run(t, "migrate"), exitOK)
+	want(t, restored.run(t, "migrate"), cli.ExitOK)
 	restored.open(t, empty)
-	want(t, restored.run(t, "audit"), exitFailure, "other_head", "in git "+later, "1 different")
-	want(t, restored.run(t, "audit", "--repair"), exitOK, "due now", "1 made due")
+	want(t, restored.run(t, "audit"), cli.ExitFailure, "other_head", "in git "+later, "1 different")
+	want(t, restored.run(t, "audit", "--repair"), cli.ExitOK, "due now", "1 made due")
 	restored.synchronise(t)
-	want(t, restored.run(t, "audit"), exitOK, "1 checked: 1 as recorded")
+	want(t, restored.run(t, "audit"), cli.ExitOK, "1 checked: 1 as recorded")
 	if parent := gitlabtest.MustGit(t, hub.Dir("arcs/"+id.String()), "rev-parse", "main^"); parent != later {
 		t.Errorf("what was in git is not in the history: the parent is %s", parent)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/config/setting"
 	"github.com/fairagro/middleware-api/internal/gitsync"
@@ -108,7 +109,7 @@ func TestProcessesWaitForTheirDatabase(t *testing.T) {
 			if p.notes.Count("READY=1") > 0 {
 				t.Fatal("ready without a schema")
 			}
-			if got := invoke(t, "", "migrate", "--config", path); got.code != exitOK {
+			if got := invoke(t, "", "migrate", "--config", path); got.code != cli.ExitOK {
 				t.Fatalf("migrate: %s", got.err)
 			}
 			testenv.Await(t, "readiness", func() bool { return p.notes.Count("READY=1") > 0 })
@@ -215,7 +216,9 @@ func TestTheSynchroniserKeepsTheHouse(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			ended := make(chan int, 1)
 			args := append(strings.Fields(command), "--config", lifeConfig(t, dsn, testenv.FreeAddress(t)))
-			go func() { ended <- run(ctx, args, streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard}) }()
+			go func() {
+				ended <- run(ctx, args, cli.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard})
+			}()
 			testenv.Await(t, "the end of the harvest and of the task", func() bool {
 				var left int
 				err := db.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM harvest WHERE status = 'RUNNING') + (SELECT count(*) FROM task)`).Scan(&left)
@@ -225,7 +228,7 @@ func TestTheSynchroniserKeepsTheHouse(t *testing.T) {
 				return left == 0
 			})
 			stop()
-			if code := <-ended; code != exitOK {
+			if code := <-ended; code != cli.ExitOK {
 				t.Errorf("exit status %d", code)
 			}
 		})
@@ -303,7 +306,7 @@ func TestTheSynchroniserOutlastsTheDrain(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, []string{"serve", "--with-sync", "--config", path}, streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard})
+		ended <- run(ctx, []string{"serve", "--with-sync", "--config", path}, cli.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard})
 	}()
 	defer stop()
 	_ = beginOver(t, "http://"+address, ended)
@@ -328,7 +331,7 @@ func TestTheSynchroniserOutlastsTheDrain(t *testing.T) {
 	}
 	select {
 	case code := <-ended:
-		if code != exitOK {
+		if code != cli.ExitOK {
 			t.Errorf("exit status %d", code)
 		}
 	case <-time.After(patience):

@@ -128,7 +128,7 @@ behind that ARC. Exit status 0, also when no ARC fits.`,
 		values:   map[string][]string{"state": gitStates, "lifecycle": lifecycles},
 		ask: func(ctx context.Context, _ *config.Config, st *store.Store, _ []string) (written, int, error) {
 			list, err := report.CollectARCs(ctx, st, q.filter, q.all, q.command())
-			return list, exitOK, err
+			return list, cli.ExitOK, err
 		},
 	}.command()
 }
@@ -163,21 +163,21 @@ was accepted. Exit status 66 says that there is no such harvest.`,
 			if len(args) == 1 {
 				id, err := report.ParseHarvest(args[0])
 				if err != nil {
-					return nil, exitFailure, err
+					return nil, cli.ExitFailure, err
 				}
 				account, err := report.CollectHarvest(ctx, st, id)
-				return account, exitOK, err
+				return account, cli.ExitOK, err
 			}
 			f := store.HarvestFilter{RDIs: rdis, Status: store.HarvestStatus(strings.ToUpper(status)), Limit: limit}
 			var err error
 			if after != "" {
 				if f.Before, err = report.ParseHarvest(after); err != nil {
-					return nil, exitFailure, err
+					return nil, cli.ExitFailure, err
 				}
 			}
 			if f.RDIs == nil {
 				if f.RDIs, err = st.HarvestRDIs(ctx); err != nil {
-					return nil, exitFailure, err
+					return nil, cli.ExitFailure, err
 				}
 			}
 			more := "middleware-api harvests"
@@ -191,7 +191,7 @@ was accepted. Exit status 66 says that there is no such harvest.`,
 				more += fmt.Sprintf(" --limit %d", limit)
 			}
 			list, err := report.CollectHarvests(ctx, st, f, more)
-			return list, exitOK, err
+			return list, cli.ExitOK, err
 		},
 	}.command()
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/worker"
 )
 
@@ -18,7 +19,7 @@ func main() {
 	// Before anything else: a SIGTERM that comes between "ready" and this line
 	// would end the process together with the requests in it.
 	ctx, stop := signal.NotifyContext(context.Background(), worker.EndSignals()...)
-	code := run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	code := run(ctx, os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	stop()
 	os.Exit(code)
 }

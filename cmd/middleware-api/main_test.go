@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/manpage"
 )
 
@@ -20,7 +21,7 @@ type invocation struct {
 func invoke(tb testing.TB, stdin string, args ...string) invocation {
 	tb.Helper()
 	var out, errs bytes.Buffer
-	code := run(tb.Context(), args, streams{in: strings.NewReader(stdin), out: &out, err: &errs})
+	code := run(tb.Context(), args, cli.Streams{In: strings.NewReader(stdin), Out: &out, Err: &errs})
 	return invocation{code, out.String(), errs.String()}
 }
 
@@ -59,7 +60,7 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{"convert a b --report xml", `"xml"`, " convert"},
 	} {
 		got := invoke(t, "", strings.Fields(tt.args)...)
-		if got.code != exitUsage || !strings.Contains(got.err, tt.wrong) || !strings.HasSuffix(got.err, "\n  see: middleware-api"+tt.see+" --help\n") {
+		if got.code != cli.ExitUsage || !strings.Contains(got.err, tt.wrong) || !strings.HasSuffix(got.err, "\n  see: middleware-api"+tt.see+" --help\n") {
 			t.Errorf("%s: exit status %d, %q", tt.args, got.code, got.err)
 		}
 	}
@@ -70,7 +71,7 @@ func TestHelpListsTheCommands(t *testing.T) {
 	t.Parallel()
 	got := invoke(t, "")
 	for _, want := range []string{"serve", "sync", "migrate", "convert", "check", "config", "version"} {
-		if got.code != exitOK || !strings.Contains(got.out, "\n  "+want+" ") {
+		if got.code != cli.ExitOK || !strings.Contains(got.out, "\n  "+want+" ") {
 			t.Errorf("exit status %d; %q is not in\n%s", got.code, want, got.out)
 		}
 	}
@@ -80,7 +81,7 @@ func TestHelpListsTheCommands(t *testing.T) {
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"--version"}, {"-v"}, {"version"}} {
-		if got := invoke(t, "", args...); got.out != "middleware-api version "+version+"\n" || got.code != exitOK {
+		if got := invoke(t, "", args...); got.out != "middleware-api version "+version+"\n" || got.code != cli.ExitOK {
 			t.Errorf("%v: %+v", args, got)
 		}
 	}
@@ -91,8 +92,8 @@ func TestCheckListsEveryProblem(t *testing.T) {
 	t.Parallel()
 	path := write(t, "config.yaml", "log_level: LOUD\nknown_rdis: [demo]\nknwon_rdis: []\nretry_after_seconds: 0\n")
 	got := invoke(t, "", "check", "--config", path)
-	if got.code != exitConfig {
-		t.Errorf("exit status %d, want %d", got.code, exitConfig)
+	if got.code != cli.ExitConfig {
+		t.Errorf("exit status %d, want %d", got.code, cli.ExitConfig)
 	}
 	for _, want := range []string{path + ":1: ", path + ":3: ", path + ":4: "} {
 		if !strings.Contains(got.out, want) {
@@ -101,7 +102,7 @@ func TestCheckListsEveryProblem(t *testing.T) {
 	}
 	asJSON := invoke(t, "", "check", "--json", "--config", path)
 	var problems []struct{ Line int }
-	if err := json.Unmarshal([]byte(asJSON.out), &problems); err != nil || len(problems) != 3 || asJSON.code != exitConfig {
+	if err := json.Unmarshal([]byte(asJSON.out), &problems); err != nil || len(problems) != 3 || asJSON.code != cli.ExitConfig {
 		t.Errorf("as JSON: %v, exit status %d\n%s", err, asJSON.code, asJSON.out)
 	}
 }
@@ -112,7 +113,7 @@ func TestWrongConfigurationStartsNothing(t *testing.T) {
 	path := write(t, "config.yaml", "nonsense: 1\n")
 	for _, command := range []string{"serve", "sync", "migrate"} {
 		got := invoke(t, "", command, "--config", path)
-		if got.code != exitConfig || !strings.Contains(got.err, path+":1: ") {
+		if got.code != cli.ExitConfig || !strings.Contains(got.err, path+":1: ") {
 			t.Errorf("%s: exit status %d, %q", command, got.code, got.err)
 		}
 	}
@@ -122,7 +123,7 @@ func TestWrongConfigurationStartsNothing(t *testing.T) {
 func TestTheSampleConfigurationIsGood(t *testing.T) {
 	t.Parallel()
 	sample := invoke(t, "", "config", "sample")
-	if got := invoke(t, "", "check", "--config", write(t, "config.yaml", sample.out)); got.code != exitOK {
+	if got := invoke(t, "", "check", "--config", write(t, "config.yaml", sample.out)); got.code != cli.ExitOK {
 		t.Errorf("exit status %d: %s", got.code, got.out)
 	}
 }
@@ -136,7 +137,7 @@ func TestConvertWritesTheFolder(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	got := invoke(t, goodCrate, "convert", "-", dir)
-	if got.code != exitOK || !strings.Contains(got.out, "0 studies, 1 assay,") {
+	if got.code != cli.ExitOK || !strings.Contains(got.out, "0 studies, 1 assay,") {
 		t.Fatalf("%+v", got)
 	}
 	for _, file := range []string{"isa.investigation.xlsx", "assays/a1/isa.assay.xlsx", "runs/.gitkeep"} {
@@ -144,7 +145,7 @@ func TestConvertWritesTheFolder(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if again := invoke(t, goodCrate, "convert", "-", dir); again.code != exitCannotCreate || !strings.Contains(again.err, "not empty") {
+	if again := invoke(t, goodCrate, "convert", "-", dir); again.code != cli.ExitCannotCreate || !strings.Contains(again.err, "not empty") {
 		t.Errorf("into the same folder: %+v", again)
 	}
 }
@@ -159,8 +160,8 @@ func TestConvertListsEveryFinding(t *testing.T) {
   {"@id": "s", "@type": "Dataset", "additionalType": "Study"}]}`)
 	dir := filepath.Join(t.TempDir(), "out")
 	got := invoke(t, "", "convert", crate, dir)
-	if got.code != exitData {
-		t.Errorf("exit status %d, want %d", got.code, exitData)
+	if got.code != cli.ExitData {
+		t.Errorf("exit status %d, want %d", got.code, cli.ExitData)
 	}
 	for _, want := range []string{"/@graph/1", "/@graph/2"} {
 		if !strings.Contains(got.err, want) {
@@ -171,8 +172,11 @@ func TestConvertListsEveryFinding(t *testing.T) {
 		t.Error("the folder was made")
 	}
 	asJSON := invoke(t, "", "convert", "--report", "json", crate, dir)
-	var report outcome
-	if err := json.Unmarshal([]byte(asJSON.out), &report); err != nil || report.Converted || len(report.Findings) < 2 || asJSON.code != exitData {
+	var report struct {
+		Converted bool              `json:"converted"`
+		Findings  []json.RawMessage `json:"findings"`
+	}
+	if err := json.Unmarshal([]byte(asJSON.out), &report); err != nil || report.Converted || len(report.Findings) < 2 || asJSON.code != cli.ExitData {
 		t.Errorf("as JSON: %v, exit status %d\n%s", err, asJSON.code, asJSON.out)
 	}
 }
@@ -181,7 +185,7 @@ func TestConvertListsEveryFinding(t *testing.T) {
 func TestConvertWithoutInput(t *testing.T) {
 	t.Parallel()
 	got := invoke(t, "", "convert", filepath.Join(t.TempDir(), "absent.json"), t.TempDir())
-	if got.code != exitNoInput || !strings.Contains(got.err, "absent.json") {
+	if got.code != cli.ExitNoInput || !strings.Contains(got.err, "absent.json") {
 		t.Errorf("%+v", got)
 	}
 }

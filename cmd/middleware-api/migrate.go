@@ -27,7 +27,7 @@ at the same time.`,
 		Args:    cli.NoArgs,
 	}
 	path := configFlag(cmd)
-	asJSON := jsonFlag(cmd)
+	asJSON := cli.JSONFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		defer func() { status(err) }()
 		c, err := loadByHand(*path, config.RoleTool)

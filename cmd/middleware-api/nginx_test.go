@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/testenv"
 )
@@ -83,11 +84,11 @@ func serveSite(tb testing.TB, config, address string) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, []string{"serve", "--config", config}, streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard})
+		ended <- run(ctx, []string{"serve", "--config", config}, cli.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard})
 	}()
 	tb.Cleanup(func() {
 		stop()
-		if code := <-ended; code != exitOK {
+		if code := <-ended; code != cli.ExitOK {
 			tb.Errorf("the service ended with status %d", code)
 		}
 	})

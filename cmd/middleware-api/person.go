@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/store"
 )
@@ -31,7 +32,7 @@ const credentialsFolder = "/etc/middleware-api/credentials" //nolint:gosec // a 
 func loadByHand(path string, role config.Role) (*config.Loaded, error) {
 	c, err := readByHand(path, role)
 	if err != nil {
-		return c, statusError{exitConfig, err}
+		return c, cli.Exit(cli.ExitConfig, err)
 	}
 	return c, nil
 }

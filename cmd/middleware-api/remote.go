@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/remote"
 	"github.com/fairagro/middleware-api/internal/remote/git"
@@ -22,7 +23,7 @@ const remoteName = "git"
 func newRemote(c *config.Config, log *slog.Logger, turn creationTurn, wrap transportWrap) (remote.Remote, error) {
 	to, err := openRemote(c, log, turn, wrap)
 	if err != nil {
-		return nil, statusError{exitConfig, err}
+		return nil, cli.Exit(cli.ExitConfig, err)
 	}
 	return to, nil
 }

@@ -39,11 +39,11 @@ type asLines interface{ WriteLines(w io.Writer) error }
 func (q inquiry) command() *cobra.Command {
 	cmd := &cobra.Command{Use: q.use, Short: q.short, Long: q.long, Example: q.example, Args: q.args}
 	path := configFlag(cmd)
-	asJSON := jsonFlag(cmd)
+	asJSON := cli.JSONFlag(cmd)
 	if q.flags != nil {
 		q.flags(cmd.Flags())
 	}
-	offer(cmd, q.values)
+	cli.Offer(cmd, q.values)
 	if q.sensible != nil {
 		cmd.PreRunE = func(_ *cobra.Command, args []string) error { return cli.Usage(q.sensible(args)) }
 	}
@@ -60,25 +60,12 @@ func (q inquiry) command() *cobra.Command {
 		if err := tell(cmd.OutOrStdout(), r, *asJSON); err != nil {
 			return err
 		}
-		if status != exitOK {
-			return statusError{code: status}
+		if status != cli.ExitOK {
+			return cli.Exit(status, nil)
 		}
 		return nil
 	}
 	return cmd
-}
-
-// jsonFlag adds --json.
-func jsonFlag(cmd *cobra.Command) *bool {
-	return cmd.Flags().Bool("json", false, "print as JSON, for programs")
-}
-
-// offer gives a shell the values of flags, for completion.
-func offer(cmd *cobra.Command, values map[string][]string) {
-	for flag, list := range values {
-		// Fails only for a flag that does not exist, which the tests would show.
-		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))
-	}
 }
 
 // tell writes an answer.
@@ -158,7 +145,7 @@ middleware-api-errors(7).`,
 		flags: func(f *pflag.FlagSet) { f.StringSliceVar(&rdis, "rdi", nil, "only these RDIs") },
 		ask: func(ctx context.Context, _ *config.Config, st *store.Store, _ []string) (written, int, error) {
 			causes, err := report.CollectCauses(ctx, st, rdis...)
-			return causes, exitOK, err
+			return causes, cli.ExitOK, err
 		},
 	}.command()
 }
@@ -180,10 +167,10 @@ than one.`,
 		ask: func(ctx context.Context, _ *config.Config, st *store.Store, args []string) (written, int, error) {
 			id, err := report.FindARC(ctx, st, args[0])
 			if err != nil {
-				return nil, exitFailure, err
+				return nil, cli.ExitFailure, err
 			}
 			story, err := report.CollectStory(ctx, st, id)
-			return story, exitOK, err
+			return story, cli.ExitOK, err
 		},
 	}.command()
 }

@@ -2,38 +2,20 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"runtime"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fairagro/middleware-api/internal/cli"
+	"github.com/fairagro/middleware-api/internal/cli/convertcmd"
 )
 
-// streams are the standard streams, so that tests can look at them.
-type streams struct {
-	in       io.Reader
-	out, err io.Writer
-}
-
 // run carries out one command line and gives the exit status.
-func run(ctx context.Context, args []string, std streams) int {
-	root := newRoot()
-	root.SetArgs(args)
-	root.SetIn(std.in)
-	root.SetOut(std.out)
-	root.SetErr(std.err)
-	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return exitOK
-	}
-	if text := describe(err); text != "" {
-		if _, ok := errors.AsType[cli.UsageError](err); ok {
-			text += cli.Help(cmd)
-		}
-		fmt.Fprintln(std.err, text)
+func run(ctx context.Context, args []string, std cli.Streams) int {
+	complaint, err := cli.Execute(ctx, newRoot(), args, std, describe)
+	if complaint != "" {
+		fmt.Fprintln(std.Err, complaint)
 	}
 	return exitCode(err)
 }
@@ -73,7 +55,7 @@ pushes them as git repositories to a GitLab group or any other git server.`,
 		newAudit(),
 		newImport(),
 		newDoctor(),
-		newConvert(),
+		convertcmd.New(),
 		newCheck(),
 		newConfig(),
 		newVersion(),
@@ -90,7 +72,7 @@ func newVersion() *cobra.Command {
 		Example: "  middleware-api version --json",
 		Args:    cli.NoArgs,
 	}
-	asJSON := jsonFlag(cmd)
+	asJSON := cli.JSONFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return tell(cmd.OutOrStdout(), done{
 			"middleware-api version " + version,

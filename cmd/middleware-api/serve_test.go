@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 )
 
@@ -30,7 +31,7 @@ func TestAWorkerThatEndsLetsStreamsGo(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, []string{"serve", "--config", config}, streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard})
+		ended <- run(ctx, []string{"serve", "--config", config}, cli.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard})
 	}()
 	defer stop()
 
@@ -49,7 +50,7 @@ func TestAWorkerThatEndsLetsStreamsGo(t *testing.T) {
 	if _, err := io.Copy(io.Discard, lines); err != nil {
 		t.Errorf("the stream did not end in order: %v", err)
 	}
-	if code := <-ended; code != exitOK {
+	if code := <-ended; code != cli.ExitOK {
 		t.Errorf("exit status %d", code)
 	}
 }

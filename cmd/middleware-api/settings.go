@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/gitsync"
@@ -38,7 +39,7 @@ func load(path string, role config.Role) (*config.Loaded, error) {
 	c, err := config.Load(config.Options{Role: role, Path: path})
 	if err != nil {
 		sayUnusable(err)
-		return c, statusError{exitConfig, err}
+		return c, cli.Exit(cli.ExitConfig, err)
 	}
 	return c, nil
 }
@@ -147,7 +148,7 @@ func httpOptions(c *config.Config, logging *telemetry.Logging) (httpapi.Options,
 		tls, err := loadTLS(c.TLS, logging.Logger)
 		if err != nil {
 			sayUnusable(err)
-			return o, statusError{exitConfig, err}
+			return o, cli.Exit(cli.ExitConfig, err)
 		}
 		o.TLS = tls
 	}

@@ -28,14 +28,14 @@ Counting takes as long as the views need to be computed.`,
 			}
 			checks := sqltoarc.Check(cmd.Context(), options)
 			if o.json {
-				encoder := json.NewEncoder(o.std.out)
+				encoder := json.NewEncoder(o.std.Out)
 				for _, c := range checks {
 					if err := encoder.Encode(c); err != nil {
 						return err
 					}
 				}
 			} else {
-				writeChecks(o.std.out, checks)
+				writeChecks(o.std.Out, checks)
 			}
 			for _, c := range checks {
 				if !c.OK {

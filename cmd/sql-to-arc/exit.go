@@ -11,18 +11,8 @@ import (
 	"github.com/fairagro/middleware-api/internal/sqltoarc/upload"
 )
 
-// Exit statuses, those of sysexits.h where they have a meaning of their own.
-const (
-	exitOK          = 0
-	exitFailure     = 1
-	exitPartly      = 3  // some datasets failed, all others are done
-	exitUsage       = 64 // the command line is wrong
-	exitData        = 65 // the views are not usable
-	exitUnavailable = 69 // database or API cannot be reached
-	exitTemporary   = 75 // cut off; running again goes on
-	exitDenied      = 77 // database or API does not let us in
-	exitConfig      = 78 // the configuration is wrong
-)
+// exitPartly says that some datasets failed, and all others are done.
+const exitPartly = 3
 
 // partlyError ends a run that has brought everything but some datasets. All has
 // been said already.
@@ -37,33 +27,33 @@ func (e cutOffError) Unwrap() error { return e.error }
 
 // exitCode gives the exit status for an error.
 func exitCode(err error) int {
-	if _, ok := errors.AsType[cli.UsageError](err); ok {
-		return exitUsage
+	if code, ok := cli.Status(err); ok {
+		return code
 	}
 	if _, ok := errors.AsType[partlyError](err); ok {
 		return exitPartly
 	}
 	if _, ok := errors.AsType[*setting.Invalid](err); ok {
-		return exitConfig
+		return cli.ExitConfig
 	}
 	switch fault.CodeOf(err) {
 	case source.CodeConnectionString, upload.CodeAddress, upload.CodeCertificate:
-		return exitConfig
+		return cli.ExitConfig
 	case source.CodeDenied, upload.CodeDenied:
-		return exitDenied
+		return cli.ExitDenied
 	case source.CodeUnreachable, upload.CodeUnreachable:
 		if _, ok := errors.AsType[cutOffError](err); ok {
-			return exitTemporary
+			return cli.ExitTemporary
 		}
-		return exitUnavailable
+		return cli.ExitUnavailable
 	case upload.CodeAnswer:
-		return exitUnavailable
+		return cli.ExitUnavailable
 	case sqltoarc.CodeViews, source.CodeQuery:
-		return exitData
+		return cli.ExitData
 	case sqltoarc.CodeBusy, sqltoarc.CodeInterrupted, sqltoarc.CodeState, upload.CodeRefused:
-		return exitTemporary
+		return cli.ExitTemporary
 	}
-	return exitFailure
+	return cli.ExitFailure
 }
 
 // describe gives what a person needs: what happened, why, and what to do.

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/fairagro/middleware-api/internal/cli"
 )
 
 // version is set by the linker.
@@ -18,7 +20,7 @@ func main() {
 	// A second Ctrl-C is from somebody who does not want to wait for what the first
 	// one still has to be told to the API; nothing is lost by it.
 	context.AfterFunc(ctx, stop)
-	code := run(ctx, os.Args[1:], streams{out: os.Stdout, err: os.Stderr})
+	code := run(ctx, os.Args[1:], cli.Streams{Out: os.Stdout, Err: os.Stderr})
 	stop()
 	os.Exit(code)
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/pgtest"
 	"github.com/fairagro/middleware-api/internal/sqltoarc"
@@ -80,7 +81,7 @@ func configured(tb testing.TB, connection, api, more string) string {
 func invoke(tb testing.TB, args ...string) (code int, out, err string) {
 	tb.Helper()
 	var o, e bytes.Buffer
-	code = run(tb.Context(), args, streams{out: &o, err: &e})
+	code = run(tb.Context(), args, cli.Streams{Out: &o, Err: &e})
 	return code, o.String(), e.String()
 }
 
@@ -153,18 +154,18 @@ func TestExitStatus(t *testing.T) {
 func TestExitStatusOfReasons(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[fault.Code]int{
-		source.CodeConnectionString: exitConfig, upload.CodeAddress: exitConfig, upload.CodeCertificate: exitConfig,
-		source.CodeDenied: exitDenied, upload.CodeDenied: exitDenied,
-		source.CodeUnreachable: exitUnavailable, upload.CodeUnreachable: exitUnavailable, upload.CodeAnswer: exitUnavailable,
-		sqltoarc.CodeViews: exitData, source.CodeQuery: exitData,
-		sqltoarc.CodeBusy: exitTemporary, sqltoarc.CodeInterrupted: exitTemporary, sqltoarc.CodeState: exitTemporary, upload.CodeRefused: exitTemporary,
-		sqltoarc.CodeOutput: exitFailure, source.CodeSpool: exitFailure,
+		source.CodeConnectionString: cli.ExitConfig, upload.CodeAddress: cli.ExitConfig, upload.CodeCertificate: cli.ExitConfig,
+		source.CodeDenied: cli.ExitDenied, upload.CodeDenied: cli.ExitDenied,
+		source.CodeUnreachable: cli.ExitUnavailable, upload.CodeUnreachable: cli.ExitUnavailable, upload.CodeAnswer: cli.ExitUnavailable,
+		sqltoarc.CodeViews: cli.ExitData, source.CodeQuery: cli.ExitData,
+		sqltoarc.CodeBusy: cli.ExitTemporary, sqltoarc.CodeInterrupted: cli.ExitTemporary, sqltoarc.CodeState: cli.ExitTemporary, upload.CodeRefused: cli.ExitTemporary,
+		sqltoarc.CodeOutput: cli.ExitFailure, source.CodeSpool: cli.ExitFailure,
 	} {
 		if got := exitCode(&fault.Error{Code: code}); got != want {
 			t.Errorf("%s: %d, want %d", code, got, want)
 		}
-		if want == exitUnavailable && code != upload.CodeAnswer {
-			want = exitTemporary
+		if want == cli.ExitUnavailable && code != upload.CodeAnswer {
+			want = cli.ExitTemporary
 		}
 		if got := exitCode(cutOffError{&fault.Error{Code: code}}); got != want {
 			t.Errorf("%s in the middle of a run: %d, want %d", code, got, want)
@@ -211,7 +212,7 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		"--resume --dry-run":    "\n  see: sql-to-arc --help\n",
 		"init":                  "\n  usage: sql-to-arc init postgresql|mysql|mariadb|mssql|oracle [flags]\n  see: sql-to-arc init --help\n",
 	} {
-		if code, _, text := invoke(t, strings.Fields(args)...); code != exitUsage || !strings.HasSuffix(text, want) {
+		if code, _, text := invoke(t, strings.Fields(args)...); code != cli.ExitUsage || !strings.HasSuffix(text, want) {
 			t.Errorf("%s: status %d, %q, want the end %q", args, code, text, want)
 		}
 	}
@@ -221,7 +222,7 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 func TestNoConfigurationYet(t *testing.T) {
 	t.Chdir(t.TempDir())
 	code, _, text := invoke(t, "run")
-	if code != exitConfig || !strings.HasPrefix(text, "sql-to-arc: config.yaml: there is no such file; write one (sql-to-arc config sample)") {
+	if code != cli.ExitConfig || !strings.HasPrefix(text, "sql-to-arc: config.yaml: there is no such file; write one (sql-to-arc config sample)") {
 		t.Errorf("status %d, %q", code, text)
 	}
 }
@@ -407,12 +408,12 @@ func TestReportWithoutRoom(t *testing.T) {
 	t.Parallel()
 	config := justDatabase(t, filled(t, false))
 	var text bytes.Buffer
-	code := run(t.Context(), []string{"run", "--dry-run", "-c", config}, streams{out: full{}, err: &text})
-	if code != exitFailure || !strings.Contains(text.String(), "3 new or changed") || !strings.Contains(text.String(), "report cannot be written to standard output") {
+	code := run(t.Context(), []string{"run", "--dry-run", "-c", config}, cli.Streams{Out: full{}, Err: &text})
+	if code != cli.ExitFailure || !strings.Contains(text.String(), "3 new or changed") || !strings.Contains(text.String(), "report cannot be written to standard output") {
 		t.Errorf("no room: status %d\n%s", code, text.String())
 	}
 	code, _, said := invoke(t, "run", "--dry-run", "-c", config, "--report", filepath.Join(t.TempDir(), "none", "report.json"))
-	if code != exitUsage || strings.Contains(said, "datasets read") {
+	if code != cli.ExitUsage || strings.Contains(said, "datasets read") {
 		t.Errorf("no folder: status %d\n%s", code, said)
 	}
 }

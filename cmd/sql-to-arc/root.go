@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,11 +14,6 @@ import (
 	"github.com/fairagro/middleware-api/internal/cli"
 )
 
-// streams are the standard streams, so that tests can look at them.
-type streams struct {
-	out, err io.Writer
-}
-
 // terminal tells whether a person looks at the stream.
 func terminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
@@ -27,24 +21,14 @@ func terminal(w io.Writer) bool {
 }
 
 // run carries out one command line and gives the exit status.
-func run(ctx context.Context, args []string, std streams) int {
-	root := newRoot(std)
-	root.SetArgs(args)
-	root.SetOut(std.out)
-	root.SetErr(std.err)
-	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return exitOK
-	}
-	if text := describe(err); text != "" {
-		if _, ok := errors.AsType[cli.UsageError](err); ok {
-			text += cli.Help(cmd)
-		}
-		if inJournal(std.err) {
+func run(ctx context.Context, args []string, std cli.Streams) int {
+	complaint, err := cli.Execute(ctx, newRoot(std), args, std, describe)
+	if complaint != "" {
+		if inJournal(std.Err) {
 			// One record, marked as an error (sd-daemon(3)).
-			text = "<3>" + strings.ReplaceAll(text, "\n  ", "; ")
+			complaint = "<3>" + strings.ReplaceAll(complaint, "\n  ", "; ")
 		}
-		fmt.Fprintln(std.err, text)
+		fmt.Fprintln(std.Err, complaint)
 	}
 	return exitCode(err)
 }
@@ -60,7 +44,7 @@ func inJournal(w io.Writer) bool {
 
 // newRoot gives the tree of commands. Help, manual page and completion are made
 // from it. Without a command it runs, as it always has.
-func newRoot(std streams) *cobra.Command {
+func newRoot(std cli.Streams) *cobra.Command {
 	o := &runOptions{std: std}
 	root := &cobra.Command{
 		Use:   "sql-to-arc",

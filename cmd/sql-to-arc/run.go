@@ -21,7 +21,7 @@ import (
 
 // runOptions are the flags.
 type runOptions struct {
-	std      streams
+	std      cli.Streams
 	config   string
 	json     bool
 	dryRun   bool
@@ -191,14 +191,14 @@ func flush(ctx context.Context, tracing *telemetry.Tracing) {
 func (o *runOptions) writeReport(t *teller, report *sqltoarc.Report) error {
 	if o.json {
 		t.tell(sqltoarc.Event{Time: time.Now().UTC(), Kind: sqltoarc.EventReport, Report: report})
-	} else if err := report.WriteSummary(o.std.err); err != nil {
+	} else if err := report.WriteSummary(o.std.Err); err != nil {
 		return err
 	}
 	switch {
 	case o.report != "":
 		return reportFault(o.report, writeFile(o.report, report))
-	case !o.json && !terminal(o.std.out):
-		return reportFault("standard output", report.WriteJSON(o.std.out))
+	case !o.json && !terminal(o.std.Out):
+		return reportFault("standard output", report.WriteJSON(o.std.Out))
 	}
 	return nil
 }

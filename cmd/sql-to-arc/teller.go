@@ -31,19 +31,19 @@ const lineInterval = 10 * time.Second
 
 func newTeller(o *runOptions, c *sqltoarc.Loaded) *teller {
 	t := &teller{o: o}
-	output, ok := o.std.err.(*os.File)
+	output, ok := o.std.Err.(*os.File)
 	if !ok {
 		output = os.Stderr
 	}
 	format := c.LogFormat
-	if format == telemetry.FormatAuto && inJournal(o.std.err) {
+	if format == telemetry.FormatAuto && inJournal(o.std.Err) {
 		format = telemetry.FormatJournal
 	}
 	t.logging = telemetry.New(telemetry.Options{
 		Level: slog.Level(c.LogLevel), Format: format, Output: output, Identifier: "sql-to-arc",
 	})
 	if o.json {
-		t.events = json.NewEncoder(o.std.out)
+		t.events = json.NewEncoder(o.std.Out)
 		t.events.SetEscapeHTML(false)
 	}
 	for _, p := range c.Warnings {
@@ -74,11 +74,11 @@ func (t *teller) tell(e sqltoarc.Event) {
 
 func (t *teller) begin(total int64) {
 	t.total = total
-	if !terminal(t.o.std.err) {
+	if !terminal(t.o.std.Err) {
 		t.logging.Logger.Info("reading", "datasets", total)
 		return
 	}
-	t.bar = progressbar.NewOptions64(max(total, 1), progressbar.OptionSetWriter(t.o.std.err), progressbar.OptionShowCount(),
+	t.bar = progressbar.NewOptions64(max(total, 1), progressbar.OptionSetWriter(t.o.std.Err), progressbar.OptionShowCount(),
 		progressbar.OptionShowIts(), progressbar.OptionSetItsString("datasets"), progressbar.OptionSetPredictTime(true),
 		progressbar.OptionFullWidth(), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 }

@@ -1,5 +1,6 @@
-// Package cli is what the command lines of both programs have in common: how
-// they are read, and how mistakes in them are told to whoever made them.
+// Package cli is what the command lines of all programs have in common: how
+// they are read, how mistakes in them are told to whoever made them, and how
+// programs end.
 package cli
 
 import (
@@ -59,6 +60,19 @@ func readable(err error) error {
 	return fmt.Errorf("--%s takes a whole number, not %q", flag.Name, value)
 }
 
+// JSONFlag adds --json.
+func JSONFlag(cmd *cobra.Command) *bool {
+	return cmd.Flags().Bool("json", false, "print as JSON, for programs")
+}
+
+// Offer gives a shell the values of flags, for completion.
+func Offer(cmd *cobra.Command, values map[string][]string) {
+	for flag, list := range values {
+		// Fails only for a flag that does not exist, which the tests would show.
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))
+	}
+}
+
 // NoArgs takes no arguments, and suggests a command that is spelled like the
 // first one there is.
 func NoArgs(cmd *cobra.Command, args []string) error {
@@ -82,8 +96,8 @@ func checked(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error { return Usage(check(cmd, args)) }
 }
 
-// Help says where a command is explained.
-func Help(cmd *cobra.Command) string {
+// help says where a command is explained.
+func help(cmd *cobra.Command) string {
 	text := "\n  see: " + cmd.CommandPath() + " --help"
 	if cmd.HasParent() {
 		text = "\n  usage: " + cmd.UseLine() + text

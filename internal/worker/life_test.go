@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fairagro/middleware-api/internal/e2e/load"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // The watchdog gets its beat three times per interval while requests are
@@ -407,4 +409,12 @@ func TestKilledWhileAway(t *testing.T) {
 	if _, err := bufio.NewReader(conn).ReadByte(); err == nil {
 		t.Error("a killed worker answered")
 	}
+}
+
+// Once it serves, a worker gives back the memory that only its start has needed.
+func TestAWorkerReleasesItsStart(t *testing.T) {
+	t.Parallel()
+	pid := strconv.Itoa(newManager(t).start(childOptions{}).ready().cmd.Process.Pid)
+	before := testenv.FileResident(t, pid)
+	testenv.Await(t, "less of the program to be resident", func() bool { return testenv.FileResident(t, pid) < before*3/4 })
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/fairagro/middleware-api/internal/failpoint"
+	"github.com/fairagro/middleware-api/internal/startup"
 	"github.com/fairagro/middleware-api/internal/telemetry"
 )
 
@@ -273,7 +274,7 @@ func (w *worker) reportStatus(ctx context.Context) {
 	var trouble *string
 	for first := true; pause(ctx, statusPeriod); first = false {
 		if first {
-			ReleaseStartup()
+			startup.Release()
 		}
 		w.clock.look(w.log)
 		s, p, t := w.traffic.served.Load(), w.traffic.pending(), w.trouble.Load()

@@ -1,4 +1,5 @@
-package worker
+// Package startup gives back the memory that only the start of a program needs.
+package startup
 
 import (
 	"bytes"
@@ -11,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReleaseStartup gives back what only the start has needed: free memory, and
+// Release gives back what only the start has needed: free memory, and
 // the pages of the program itself, most of which are tables and initialisers
 // that nobody looks at again. What is needed after all comes back from the page
 // cache, where all workers share it.
-func ReleaseStartup() {
+func Release() {
 	debug.FreeOSMemory()
 	if !loadedAsBuilt() {
 		return

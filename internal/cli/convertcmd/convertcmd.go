@@ -1,4 +1,7 @@
-package main
+// Package convertcmd is the command that turns a crate into a folder. It has a
+// package of its own because two programs have it: the one with all commands,
+// and the small one in front of it, for which this is the only work.
+package convertcmd
 
 import (
 	"context"
@@ -23,7 +26,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/convert"
 	"github.com/fairagro/middleware-api/internal/rocrate"
 	"github.com/fairagro/middleware-api/internal/scaffold"
-	"github.com/fairagro/middleware-api/internal/worker"
+	"github.com/fairagro/middleware-api/internal/startup"
 )
 
 // progressAfter is how long a conversion may take before a person is shown
@@ -55,8 +58,8 @@ func collectLate() (collected func() bool) {
 	return first.Load
 }
 
-// newConvert writes the folder of a crate, without server and database.
-func newConvert() *cobra.Command {
+// New gives the command, which writes the folder of a crate, without server and database.
+func New() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "convert CRATE.json DIR",
 		Short: "turn an RO-Crate into an ARC folder",
@@ -69,9 +72,9 @@ to do.`,
   middleware-api convert --report json - /tmp/arc <crate.json | jq '.findings[]'`,
 		Args: cli.ExactArgs(2),
 	}
-	asJSON := jsonFlag(cmd)
+	asJSON := cli.JSONFlag(cmd)
 	report := cmd.Flags().String("report", "text", "how to tell the outcome: text or json")
-	offer(cmd, map[string][]string{"report": {"text", "json"}})
+	cli.Offer(cmd, map[string][]string{"report": {"text", "json"}})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *asJSON {
 			*report = "json"
@@ -97,7 +100,7 @@ to do.`,
 			return err
 		}
 		if !o.Converted {
-			return statusError{code: exitData}
+			return cli.Exit(cli.ExitData, nil)
 		}
 		return nil
 	}
@@ -129,7 +132,7 @@ func convertCrate(cmd *cobra.Command, crate, dir string) (*outcome, error) {
 	}
 	begin := time.Now()
 	if len(document) > largeCrate {
-		worker.ReleaseStartup()
+		startup.Release()
 	}
 	collected := collectLate()
 	result := convert.Crate(document)
@@ -177,7 +180,7 @@ func readCrate(in io.Reader, path string) ([]byte, error) {
 	}
 	document, err := os.ReadFile(path)
 	if err != nil {
-		return nil, statusError{exitNoInput, err}
+		return nil, cli.Exit(cli.ExitNoInput, err)
 	}
 	return document, nil
 }
@@ -189,12 +192,12 @@ func writeFolder(ctx context.Context, dir string, files []scaffold.File) (int64,
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return 0, statusError{exitCannotCreate, err}
+			return 0, cli.Exit(cli.ExitCannotCreate, err)
 		}
 	case err != nil:
-		return 0, statusError{exitCannotCreate, err}
+		return 0, cli.Exit(cli.ExitCannotCreate, err)
 	case len(entries) > 0:
-		return 0, statusError{exitCannotCreate, fmt.Errorf("%s is not empty; name a new folder", dir)}
+		return 0, cli.Exit(cli.ExitCannotCreate, fmt.Errorf("%s is not empty; name a new folder", dir))
 	}
 	bar := newProgress(len(files))
 	defer bar.end()
@@ -203,7 +206,7 @@ func writeFolder(ctx context.Context, dir string, files []scaffold.File) (int64,
 		n, err := scaffold.WriteDir(ctx, dir, []scaffold.File{f})
 		total += n
 		if err != nil {
-			return total, statusError{exitCannotCreate, fmt.Errorf("%w; %s is incomplete and can be removed", err, dir)}
+			return total, cli.Exit(cli.ExitCannotCreate, fmt.Errorf("%w; %s is incomplete and can be removed", err, dir))
 		}
 		bar.step()
 	}

@@ -1,51 +1,20 @@
-package worker
+package startup
 
 import (
-	"bytes"
-	"os"
-	"strconv"
 	"testing"
 
 	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
-// fileResident is the part of a process's memory that maps files, in KiB.
-func fileResident(tb testing.TB, process string) int {
-	tb.Helper()
-	status, err := os.ReadFile("/proc/" + process + "/status")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for line := range bytes.Lines(status) {
-		if fields := bytes.Fields(line); len(fields) == 3 && string(fields[0]) == "RssFile:" {
-			n, err := strconv.Atoi(string(fields[1]))
-			if err != nil {
-				tb.Fatal(err)
-			}
-			return n
-		}
-	}
-	tb.Fatal("no RssFile")
-	return 0
-}
-
 // Giving back the memory of the start makes the process smaller, and it goes
 // on working.
-func TestReleaseStartup(t *testing.T) {
-	before := fileResident(t, "self")
-	ReleaseStartup()
-	if after := fileResident(t, "self"); after >= before {
+func TestRelease(t *testing.T) {
+	before := testenv.FileResident(t, "self")
+	Release()
+	if after := testenv.FileResident(t, "self"); after >= before {
 		t.Errorf("%d KiB of files resident before, %d after", before, after)
 	}
-	ReleaseStartup()
-}
-
-// A worker does so by itself once it serves.
-func TestAWorkerReleasesItsStart(t *testing.T) {
-	t.Parallel()
-	pid := strconv.Itoa(newManager(t).start(childOptions{}).ready().cmd.Process.Pid)
-	before := fileResident(t, pid)
-	testenv.Await(t, "less of the program to be resident", func() bool { return fileResident(t, pid) < before*3/4 })
+	Release()
 }
 
 // Only mappings of the program that cannot be written to are given back.
