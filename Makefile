@@ -25,8 +25,10 @@ help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build the programs into ./bin
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+build: ## build the programs into ./bin, and what they need into ./lib
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o lib/middleware-api/ ./cmd/middleware-api
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/middleware-api ./cmd/launcher
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/sql-to-arc
 
 .PHONY: run
 run: build ## run everything on this machine: PostgreSQL, service, synchroniser, a sample upload
@@ -97,7 +99,7 @@ conformance: ## compare with the reference library of the ARC format (needs node
 
 .PHONY: clean
 clean: ## remove what was built (not .run, which holds data: remove it by hand)
-	rm -rf bin dist $(BIN)
+	rm -rf bin lib dist $(BIN)
 
 # Each tool is installed under a name that carries its version, so that a new
 # version in this file is a new file on disk.

@@ -23,17 +23,23 @@ type ours struct {
 	dsn     string
 }
 
-// build compiles the program as `make build` does, and measures that.
+// build compiles the programs as `make build` does, lays them out as it does,
+// and gives the one that users call.
 func build(ctx context.Context, dir string) (string, error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return "", err
 	}
-	program := filepath.Join(dir, "middleware-api")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./cmd/middleware-api")
-	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build middleware-api: %w\n%s", err, out)
+	program := filepath.Join(dir, "bin", "middleware-api")
+	for target, source := range map[string]string{
+		program: "./cmd/launcher",
+		filepath.Join(dir, "lib", "middleware-api", "middleware-api"): "./cmd/middleware-api",
+	} {
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", target, source)
+		cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build %s: %w\n%s", source, err, out)
+		}
 	}
 	return program, nil
 }

@@ -17,6 +17,7 @@ mkdir -p "$DIST"
 
 CGO_ENABLED=0 GOARCH=$ARCH go build -trimpath -buildvcs=false \
 	-ldflags "-s -w -X main.version=$VERSION" -o "$stage/" ./cmd/middleware-api
+CGO_ENABLED=0 GOARCH=$ARCH go build -trimpath -buildvcs=false -ldflags "-s -w" -o "$stage/" ./cmd/launcher
 go run ./packaging/generate "$stage"
 
 # What the program says about itself; with ARCH it has to be run elsewhere.

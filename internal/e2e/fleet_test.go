@@ -92,7 +92,7 @@ func (b *box) allRun(version string) {
 		b.tb.Errorf("installed is %s, want %s", out, version)
 	}
 	for _, pid := range b.workers() {
-		if exe := b.sh("readlink /proc/" + pid + "/exe"); exe != "/usr/bin/middleware-api" {
+		if exe := b.sh("readlink /proc/" + pid + "/exe"); exe != "/usr/lib/middleware-api/middleware-api" {
 			b.tb.Errorf("worker %s runs %s", pid, exe)
 		}
 	}

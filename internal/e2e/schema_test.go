@@ -82,7 +82,7 @@ func TestOldProgramOnNewerSchema(t *testing.T) {
 
 	b.during("migration below old workers", 1, func(int) {
 		// As the upgrade does it, with the time that a large fleet would take.
-		b.sh("dpkg-deb --fsys-tarfile " + b.deb(nextVersion) + " | tar -x -C /root ./usr/bin/middleware-api && /root/usr/bin/middleware-api migrate")
+		b.sh("dpkg-deb --fsys-tarfile " + b.deb(nextVersion) + " | tar -x -C /root ./usr/bin/middleware-api ./usr/lib/middleware-api/middleware-api && /root/usr/bin/middleware-api migrate")
 		version(want + 1)
 	})
 	if now := fmt.Sprint(b.workers()); now != old {
