@@ -201,10 +201,10 @@ func (s *Syncer) Run(ctx context.Context) error {
 func (s *Syncer) dispatch(ctx, work context.Context, pushes *sync.WaitGroup) {
 	s.alone = time.Now()
 	push := func(c *store.Claim) {
-		s.hands.take()
+		give := s.hands.take(c)
 		pushing := s.hold(work, c)
 		pushes.Go(func() {
-			defer s.hands.give()
+			defer give()
 			s.handle(pushing, ctx.Done(), c)
 		})
 	}
@@ -215,7 +215,8 @@ func (s *Syncer) dispatch(ctx, work context.Context, pushes *sync.WaitGroup) {
 			return
 		}
 		s.vitals.dispatching.enter("claiming due ARCs", turnLimit)
-		claims, err := s.store.ClaimDue(ctx, s.request(n))
+		request := s.request(s.hands.limit(n))
+		claims, err := s.store.ClaimDue(ctx, request)
 		for _, c := range claims {
 			push(c)
 		}
@@ -227,28 +228,32 @@ func (s *Syncer) dispatch(ctx, work context.Context, pushes *sync.WaitGroup) {
 				s.log.ErrorContext(ctx, "due arcs cannot be claimed", "error", err)
 			}
 			s.vitals.dispatching.enter("waiting for the database", s.opt.Poll+turnLimit)
-			s.sleep(ctx, min(s.backoff(failures), s.opt.Poll))
+			s.sleep(ctx, min(s.backoff(failures), s.opt.Poll), nil)
 			continue
-		case s.pushSuspects(ctx, push, len(claims) == 0):
+		case s.pushSuspects(ctx, push, len(claims) == 0 && !request.Fresh):
+		case len(claims) == 0 && request.Fresh:
+			s.vitals.dispatching.enter("waiting for new ARCs, or for one that has failed before to end", s.opt.Poll+turnLimit)
+			s.sleep(ctx, s.opt.Poll, s.hands.freed)
 		case len(claims) == 0:
 			s.vitals.dispatching.enter("waiting for due ARCs", s.opt.Poll+turnLimit)
-			s.sleep(ctx, s.pause(ctx))
+			s.sleep(ctx, s.pause(ctx), nil)
 		}
 		failures = 0
 	}
 }
 
-func (s *Syncer) request(limit int) store.ClaimRequest {
-	return store.ClaimRequest{Holder: s.opt.Holder, Limit: limit, Lease: s.opt.Lease, Remote: s.opt.Remote}
+func (s *Syncer) request(limit int, fresh bool) store.ClaimRequest {
+	return store.ClaimRequest{Holder: s.opt.Holder, Limit: limit, Lease: s.opt.Lease, Remote: s.opt.Remote, Fresh: fresh}
 }
 
-// sleep waits for the time, a wake-up call or the end.
-func (s *Syncer) sleep(ctx context.Context, d time.Duration) {
+// sleep waits for the time, a wake-up call, what else may be waited for, or the end.
+func (s *Syncer) sleep(ctx context.Context, d time.Duration, or <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-s.wake:
+	case <-or:
 	case <-t.C:
 	}
 }

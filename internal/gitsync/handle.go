@@ -282,7 +282,7 @@ func (s *Syncer) doubt(c *store.Claim, f *remote.Failure) bool {
 	default:
 		return false
 	}
-	if c.Attempts > 0 && !c.Probe {
+	if c.Retry() {
 		return false
 	}
 	s.mu.Lock()

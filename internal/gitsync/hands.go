@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/fairagro/middleware-api/internal/store"
 )
 
 // aheadLimit is the size in bytes of the largest document whose files are built
@@ -19,14 +21,19 @@ var errNoTurn = errors.New("no push begins now")
 // of their turn, and recorded after it, so that no place waits for the database.
 // Where pushes are slow, claiming ahead would gain nothing and keep ARCs from
 // other synchronisers, so it is left.
+//
+// Of several places one is left to ARCs that have not failed: repositories that
+// hang would otherwise have all places between them, attempt by attempt, each for
+// as long as a push may take.
 type hands struct {
 	places chan struct{} // a push puts one in
 	slow   time.Duration // pace from which nothing is claimed ahead
 	freed  chan struct{}
 
-	mu   sync.Mutex
-	busy int           // claims at work
-	pace time.Duration // of the last pushes, smoothed
+	mu      sync.Mutex
+	busy    int           // claims at work
+	retries int           // of these, ARCs that have failed before
+	pace    time.Duration // of the last pushes, smoothed
 }
 
 func newHands(concurrency int, lease time.Duration) *hands {
@@ -34,19 +41,42 @@ func newHands(concurrency int, lease time.Duration) *hands {
 	return &hands{places: make(chan struct{}, concurrency), slow: lease / 4, freed: make(chan struct{}, 1), pace: lease}
 }
 
-func (h *hands) take() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.busy++
+// take counts a claim that is now at work. Give is to be called when nothing is
+// left to do of it.
+func (h *hands) take(c *store.Claim) (give func()) {
+	retries := 0
+	if c.Retry() {
+		retries = 1
+	}
+	count := func(busy, retries int) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.busy += busy
+		h.retries += retries
+	}
+	count(1, retries)
+	return func() {
+		count(-1, -retries)
+		select {
+		case h.freed <- struct{}{}:
+		default:
+		}
+	}
 }
 
-func (h *hands) give() {
+// limit tells how many ARCs may be claimed where there are hands for n, and
+// whether only such that have not failed.
+func (h *hands) limit(n int) (most int, fresh bool) {
 	h.mu.Lock()
-	h.busy--
-	h.mu.Unlock()
-	select {
-	case h.freed <- struct{}{}:
+	defer h.mu.Unlock()
+	places := cap(h.places)
+	switch may := places - 1 - h.retries; {
+	case places == 1: // nothing can be left
+		return n, false
+	case may > 0:
+		return min(n, may), false
 	default:
+		return n, true
 	}
 }
 

@@ -19,7 +19,7 @@ func TestAWaitInVainEndsClaimingAhead(t *testing.T) {
 		s.hands.pushed(0)
 	}
 	s.hands.places <- struct{}{}
-	s.hands.take()
+	s.hands.take(&store.Claim{})
 	if n, worthwhile := s.hands.free(); n != 1 || !worthwhile {
 		t.Fatalf("beside a quick push: %d (%t), want one ahead", n, worthwhile)
 	}
@@ -75,6 +75,41 @@ func TestOnlyWhatHasWorkedIsAWitness(t *testing.T) {
 	for n, want := range []bool{false, true} {
 		if got := s.doubt(&store.Claim{ID: store.ID{byte(n)}, Attempts: 1, Probe: true}, remote.Fail(fault.RemoteTimeout, nil)); got != want {
 			t.Errorf("probe %d: got %t, want %t", n+1, got, want)
+		}
+	}
+}
+
+// One of several places is left to ARCs that have not failed; the only one is not.
+func TestAPlaceIsLeft(t *testing.T) {
+	t.Parallel()
+	failed := &store.Claim{Attempts: 1}
+	for _, c := range []struct {
+		places, hands int
+		atWork        []*store.Claim
+		most          int
+		fresh         bool
+	}{
+		{places: 3, hands: 3, most: 2},
+		{places: 3, hands: 1, most: 1},
+		{places: 3, hands: 5, atWork: []*store.Claim{{}, {}}, most: 2},
+		{places: 3, hands: 5, atWork: []*store.Claim{failed}, most: 1},
+		{places: 3, hands: 5, atWork: []*store.Claim{failed, failed}, most: 5, fresh: true},
+		{places: 3, hands: 5, atWork: []*store.Claim{failed, {Attempts: 1, Probe: true}}, most: 1},
+		{places: 1, hands: 2, atWork: []*store.Claim{failed}, most: 2},
+	} {
+		h := newHands(c.places, time.Second)
+		var give []func()
+		for _, claim := range c.atWork {
+			give = append(give, h.take(claim))
+		}
+		if most, fresh := h.limit(c.hands); most != c.most || fresh != c.fresh {
+			t.Errorf("%+v: %d (only fresh: %t)", c, most, fresh)
+		}
+		for _, g := range give {
+			g()
+		}
+		if h.busy != 0 || h.retries != 0 {
+			t.Errorf("%+v: in the end %d at work, %d of them again", c, h.busy, h.retries)
 		}
 	}
 }

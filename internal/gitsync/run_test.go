@@ -888,6 +888,40 @@ func TestRepositoriesThatHangHarmNobodyElse(t *testing.T) {
 	}
 }
 
+// Repositories that hang at each attempt leave a place to ARCs that have not failed.
+func TestRepositoriesThatHangLeaveAPlace(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	hangs := map[string]bool{}
+	for n := range 6 {
+		hangs[r.submit(t, fmt.Sprint("hanging", n), "version 1").String()] = true
+	}
+	var first sync.Map
+	var hanging atomic.Int32
+	end := make(chan struct{})
+	w := &selective{Remote: r.fileRemote(t), fails: func(arc string) error {
+		if !hangs[arc] {
+			return nil
+		}
+		if _, again := first.LoadOrStore(arc, true); again {
+			hanging.Add(1)
+			defer hanging.Add(-1)
+			<-end
+		}
+		return remote.Fail(fault.RemoteTimeout, errors.New("it hangs"))
+	}}
+	stop := r.run(t, w, func(o *gitsync.Options) { o.Concurrency, o.Suspect = 3, 100 })
+	testenv.Await(t, "two to hang", func() bool { return hanging.Load() == 2 })
+	for n := range 4 {
+		r.awaitState(t, r.submit(t, fmt.Sprint("good", n), "version 1"), "synced")
+		if h := hanging.Load(); h != 2 {
+			t.Fatalf("%d hang, want 2", h)
+		}
+	}
+	close(end)
+	stop()
+}
+
 // selective fails pushes of some ARCs.
 type selective struct {
 	remote.Remote

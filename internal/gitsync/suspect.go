@@ -38,7 +38,7 @@ func (s *Syncer) pushSuspects(ctx context.Context, push func(*store.Claim), idle
 		if s.hands.wait(ctx) == 0 {
 			break
 		}
-		c, err := s.store.ClaimSuspect(ctx, s.request(1))
+		c, err := s.store.ClaimSuspect(ctx, s.request(1, false))
 		if err != nil || c == nil {
 			break
 		}

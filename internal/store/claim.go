@@ -17,6 +17,7 @@ type ClaimRequest struct {
 	Limit  int           // ARCs at most
 	Lease  time.Duration // time after which an ARC that was neither recorded nor renewed is due again
 	Remote string        // name of the remote they go to; nothing is claimed while it is paused
+	Fresh  bool          // only ARCs that have not failed since they were last pushed
 }
 
 // Claim is the right to push one ARC, until its lease ends. It belongs to one
@@ -44,6 +45,10 @@ type Claim struct {
 	content *Content
 }
 
+// Retry tells whether the ARC has failed since it was last pushed, so that it may
+// do so because of itself. A probe is none: it asks about the remote.
+func (c *Claim) Retry() bool { return c.Attempts > 0 && !c.Probe }
+
 // ClaimDue claims the ARCs that have been due for longest, skipping those that
 // somebody else is claiming. An ARC whose last claimant never came back counts
 // one more failed attempt, PushInterrupted; if that happened SuspectAfter times,
@@ -53,7 +58,7 @@ func (s *Store) ClaimDue(ctx context.Context, q ClaimRequest) ([]*Claim, error) 
 	if err := failpoint.Hit(failpoint.ClaimBegin); err != nil {
 		return nil, wrap("claim due ARCs", err)
 	}
-	claims, err := s.claim(ctx, s.pool, q, sqlClaim, q.Remote, SuspectAfter)
+	claims, err := s.claim(ctx, s.pool, q, sqlClaim, q.Remote, SuspectAfter, q.Fresh)
 	if len(claims) > 0 {
 		if lost := failpoint.Hit(failpoint.Claimed); err == nil && lost != nil {
 			return nil, wrap("claim due ARCs", lost)
@@ -147,7 +152,8 @@ func (s *Store) claim(ctx context.Context, db querier, q ClaimRequest, sql strin
 // The claim: rows are locked only while this statement runs. The array keeps
 // PostgreSQL from joining the claimed rows with the whole table, which looks
 // sensible to it when much is due. $1 holder, $2 limit, $3 lease, $4 to $6 the
-// words for an interruption, $7 remote, $8 interruptions of a suspect.
+// words for an interruption, $7 remote, $8 interruptions of a suspect,
+// $9 only what has not failed.
 const (
 	partClaimHead = `
 WITH due AS MATERIALIZED (
@@ -185,6 +191,7 @@ RETURNING arc.id, rdi, identifier, name, description, lease_token, attempts, pus
     LIMIT (SELECT CASE WHEN EXISTS (SELECT FROM remote WHERE name = $7::text AND paused_at IS NOT NULL) THEN 0 ELSE $2::bigint END)`
 	sqlClaim = partClaimHead + `
         AND NOT EXISTS (SELECT FROM interruption i WHERE i.arc_id = arc.id AND i.count >= $8)
+        AND (attempts = 0 OR NOT $9::boolean)
     ORDER BY due_at` + partUnlessPaused + partClaimTail
 	sqlClaimSuspect = partClaimHead + `
         AND id = ANY (ARRAY(SELECT i.arc_id FROM interruption i WHERE i.count >= $8))

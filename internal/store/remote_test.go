@@ -92,6 +92,30 @@ func TestTheProbeIsOneThatMayWork(t *testing.T) {
 	}
 }
 
+// Who has no place for ARCs that have failed gets those that have not, however long the
+// others have been due.
+func TestAClaimOfWhatHasNotFailed(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("failed", "x"))
+	bad := claim(t, s)
+	load(t, s, bad)
+	if err := s.RecordFailure(t.Context(), bad, store.Failure{Class: store.Transient, Code: "remote_timeout"}); err != nil {
+		t.Fatal(err)
+	}
+	request := store.ClaimRequest{Holder: "test", Limit: 9, Lease: time.Hour, Remote: "git", Fresh: true}
+	if claims := must(s.ClaimDue(t.Context(), request))(t); len(claims) != 0 {
+		t.Fatalf("got %+v, want nothing", claims)
+	}
+	submit(t, s, submission("good", "x"))
+	if claims := must(s.ClaimDue(t.Context(), request))(t); len(claims) != 1 || claims[0].Identifier != "good" || claims[0].Retry() {
+		t.Fatalf("got %+v, want the good one", claims)
+	}
+	if again := claim(t, s); again.Identifier != "failed" || !again.Retry() {
+		t.Errorf("got %+v, want the one that has failed", again)
+	}
+}
+
 // Whoever dies with the probe in his hands does not end the probing: when his lease
 // has ended, the next claimant gets one.
 func TestAProbeThatIsLostIsRepeated(t *testing.T) {
