@@ -23,6 +23,7 @@ const (
 	StoreSchema      Code = "store_schema"
 	StoreAccess      Code = "store_access"
 	StoreConfig      Code = "store_config"
+	StorePooler      Code = "store_pooler"
 	StoreInternal    Code = "store_internal"
 	StoreRejected    Code = "store_rejected"
 )
@@ -59,6 +60,8 @@ var table = []Definition{
 		"Check user, password and rights of the database connection: middleware-api doctor", 30 * time.Second},
 	{StoreConfig, Incident, "The connection string of the database cannot be used.", OwnerOperator,
 		"Correct database.url in the configuration: middleware-api check", 0},
+	{StorePooler, Incident, "A pooler lends connections of the database for single transactions.", OwnerOperator,
+		"Let database.url lead to PostgreSQL itself, or to a pooler that lends connections for whole sessions (pool_mode = session)", 30 * time.Second},
 	{StoreInternal, Transient, "The database reported an error nobody expected.", OwnerOperator,
 		"Report it with the log lines of this request: journalctl -u 'middleware-api*'", 0},
 	{StoreRejected, Invalid, "The database cannot hold this value.", OwnerRDI,

@@ -56,6 +56,7 @@ var statuses = map[fault.Code]int{
 	fault.StoreFull:        http.StatusServiceUnavailable,
 	fault.StoreSchema:      http.StatusServiceUnavailable,
 	fault.StoreAccess:      http.StatusServiceUnavailable,
+	fault.StorePooler:      http.StatusServiceUnavailable,
 	fault.StoreRejected:    http.StatusUnprocessableEntity,
 
 	fault.ARCNotFound:       http.StatusNotFound,

@@ -63,6 +63,8 @@ func codeOfState(state string) fault.Code {
 		return fault.StoreUnavailable
 	case "58030", "53200": // io_error, out_of_memory
 		return fault.StoreUnavailable
+	case "42P05": // a prepared statement of somebody else: the session is lent
+		return fault.StorePooler
 	case "0A000", "26000": // a prepared statement that a migration or a pooler has outdated: again will do
 		return fault.StoreUnavailable
 	}

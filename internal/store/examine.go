@@ -28,6 +28,9 @@ type Examination struct {
 // Examine asks PostgreSQL about itself.
 func (s *Store) Examine(ctx context.Context) (Examination, error) {
 	e := Examination{WantedSchema: wantedVersion()}
+	if err := checkPooler(ctx, s.pool.Config().ConnConfig); err != nil {
+		return e, wrap("examine the database", err)
+	}
 	var now time.Time
 	asked := time.Now()
 	err := s.pool.QueryRow(ctx, sqlExamine).Scan(&e.Server, &e.ServerNumber, &e.Standby, &e.Bytes, &e.Connections,

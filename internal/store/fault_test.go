@@ -575,7 +575,8 @@ func TestCutConnectionsAreMetOnce(t *testing.T) {
 func TestSQLStatesAreToldApart(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.DSN(t)
-	s := open(t, dsn)
+	s := must(store.Open(t.Context(), store.Options{DSN: dsn, StatementTimeout: 2 * time.Second}))(t) // a held row is waited for as long
+	t.Cleanup(s.Close)
 	sql(t, dsn, refuseByName)
 	for state, want := range map[string]fault.Code{
 		"57014": fault.StoreTimeout, "55P03": fault.StoreTimeout,
@@ -583,7 +584,7 @@ func TestSQLStatesAreToldApart(t *testing.T) {
 		"42P01": fault.StoreSchema, "42703": fault.StoreSchema, "42883": fault.StoreSchema, "42P10": fault.StoreSchema,
 		"42501": fault.StoreAccess, "25006": fault.StoreUnavailable, "08006": fault.StoreUnavailable,
 		"40001": fault.StoreUnavailable, "40P01": fault.StoreUnavailable,
-		"0A000": fault.StoreUnavailable, "26000": fault.StoreUnavailable,
+		"0A000": fault.StoreUnavailable, "26000": fault.StoreUnavailable, "42P05": fault.StorePooler,
 		"22021": fault.StoreRejected, "23514": fault.StoreRejected, "P0001": fault.StoreInternal,
 	} {
 		sub := submission("A", "x")

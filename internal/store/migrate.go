@@ -39,7 +39,7 @@ func Schema() string {
 // be running. Several processes may call it at once: an advisory lock lets one
 // do the work while the others wait.
 func Migrate(ctx context.Context, dsn string) error {
-	p, db, err := migrator(dsn)
+	p, db, err := migrator(ctx, dsn)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func isDeadlock(err error) bool {
 // SchemaVersion gives the version of the schema in the database and the one
 // that this program wants; they are equal after Migrate.
 func SchemaVersion(ctx context.Context, dsn string) (have, want int64, err error) {
-	p, db, err := migrator(dsn)
+	p, db, err := migrator(ctx, dsn)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -106,10 +106,13 @@ const WantedEncoding = "UTF8"
 
 const sqlEncoding = `SELECT current_setting('server_encoding'), to_regclass('arc') IS NULL`
 
-func migrator(dsn string) (*goose.Provider, *sql.DB, error) {
+func migrator(ctx context.Context, dsn string) (*goose.Provider, *sql.DB, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, nil, badDSN(err)
+	}
+	if err := checkPooler(ctx, config); err != nil {
+		return nil, nil, wrap("look at the way to the database", err)
 	}
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"slices"
@@ -133,22 +134,38 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	if timeout <= 0 {
 		timeout = defaultStatementTimeout
 	}
-	p := c.RuntimeParams
-	setDefault(p, "application_name", o.ApplicationName)
-	p["timezone"] = "UTC"
-	p["statement_timeout"] = milliseconds(timeout)
-	p["lock_timeout"] = milliseconds(timeout)
-	p["idle_in_transaction_session_timeout"] = milliseconds(2 * timeout)
-	// "Acknowledged" must not depend on what the cluster's default happens to be.
-	p["synchronous_commit"] = "on"
-	// Nor that a statement sees what those before it have waited for.
-	p["default_transaction_isolation"] = "read committed"
-	// Compiling takes longer than any statement of ours runs, and begins when one
-	// looks expensive, which it does as the tables grow.
-	p["jit"] = "off"
-	// Nor does a question that looks at many ARCs take more than one processor.
-	p["max_parallel_workers_per_gather"] = "0"
+	setDefault(c.RuntimeParams, "application_name", o.ApplicationName)
+	c.RuntimeParams["timezone"] = "UTC"
+	// The rest is set when the session has begun: a pooler knows but a few
+	// parameters of a beginning, and refuses others.
+	setting := sessionSettings(timeout)
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.PgConn().Exec(ctx, setting).ReadAll()
+		return err
+	}
 	return config, nil
+}
+
+// sessionSettings is what holds in each of our sessions, as SQL.
+func sessionSettings(timeout time.Duration) string {
+	var b strings.Builder
+	for _, setting := range [][2]string{
+		{"statement_timeout", milliseconds(timeout)},
+		{"lock_timeout", milliseconds(timeout)},
+		{"idle_in_transaction_session_timeout", milliseconds(2 * timeout)},
+		// "Acknowledged" must not depend on what the cluster's default happens to be.
+		{"synchronous_commit", "on"},
+		// Nor that a statement sees what those before it have waited for.
+		{"default_transaction_isolation", "'read committed'"},
+		// Compiling takes longer than any statement of ours runs, and begins when one
+		// looks expensive, which it does as the tables grow.
+		{"jit", "off"},
+		// Nor does a question that looks at many ARCs take more than one processor.
+		{"max_parallel_workers_per_gather", "0"},
+	} {
+		fmt.Fprintf(&b, "SET %s = %s;", setting[0], setting[1])
+	}
+	return b.String()
 }
 
 // Hosts gives the names and addresses of the servers that a connection string

@@ -1,0 +1,72 @@
+package store_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/pgtest"
+	"github.com/fairagro/middleware-api/internal/store"
+)
+
+// A pooler that lends connections for whole sessions is no obstacle, and ours
+// have their settings through it.
+func TestAPoolerOfSessions(t *testing.T) {
+	t.Parallel()
+	direct := pgtest.DSN(t)
+	sql(t, direct, `
+CREATE FUNCTION insist() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF current_setting('lock_timeout') = '0' OR current_setting('jit') <> 'off' THEN RAISE 'the session is not set up'; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER insist BEFORE INSERT ON arc FOR EACH ROW EXECUTE FUNCTION insist()`)
+	dsn := pgtest.Pooler(t, direct, "session")
+	if err := store.Migrate(t.Context(), dsn); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dsn)
+	if err := s.Ready(t.Context()); err != nil {
+		t.Errorf("not ready: %v", err)
+	}
+	if _, err := s.Examine(t.Context()); err != nil {
+		t.Errorf("examined: %v", err)
+	}
+	woken := make(chan struct{}, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { s.Listen(ctx, func() { woken <- struct{}{} }) })
+	defer wg.Wait()
+	defer cancel()
+	<-woken // connected
+	submit(t, s, submission("A", "one"))
+	<-woken
+	c := claim(t, s)
+	load(t, s, c)
+	push(t, s, c, "c1")
+}
+
+// A pooler that lends them for single transactions is refused, before anything is done to the
+// database, in words that say what to do.
+func TestAPoolerOfTransactions(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"transaction", "statement"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			direct := pgtest.Empty(t)
+			dsn := pgtest.Pooler(t, direct, mode)
+			if err := store.Migrate(t.Context(), dsn); fault.CodeOf(err) != fault.StorePooler {
+				t.Errorf("migrate: %v, want %s", err, fault.StorePooler)
+			}
+			if _, _, err := store.SchemaVersion(t.Context(), dsn); fault.CodeOf(err) != fault.StorePooler {
+				t.Errorf("version: %v, want %s", err, fault.StorePooler)
+			}
+			if _, err := open(t, dsn).Examine(t.Context()); fault.CodeOf(err) != fault.StorePooler {
+				t.Errorf("examine: %v, want %s", err, fault.StorePooler)
+			}
+			if have, _, err := store.SchemaVersion(t.Context(), direct); err != nil || have != 0 {
+				t.Errorf("the schema has version %d (%v), want none", have, err)
+			}
+		})
+	}
+}
