@@ -35,26 +35,35 @@ func (d done) MarshalJSON() ([]byte, error) { return json.Marshal(d.members) }
 
 // newResync makes ARCs due whatever is recorded of them.
 func newResync() *cobra.Command {
-	var rdi string
+	var rdi, code string
 	var all bool
 	return inquiry{
 		use:   "resync [ARC]",
-		short: "push ARCs again: one, those of an RDI, or all",
+		short: "push ARCs again: one, those of an RDI or of a cause, or all",
 		long: `resync makes ARCs due, whatever is known about them; the synchroniser then looks
 at their repositories and pushes what is not there. Nothing is committed where
 nothing has changed. ARC is named as for explain. A parked ARC is taken up
-again. Exit status 66 says that there is no such ARC.`,
+again. With --code it is for what fails or is parked for one cause, after that has
+been mended. Exit status 66 says that there is no such ARC, or no such code.`,
 		example: `  middleware-api resync edal/10.5447/IPK/2020/1
   middleware-api resync --rdi edal
+  middleware-api resync --code push_forbidden
   middleware-api resync --all`,
 		args: cli.MaximumArgs(1),
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&rdi, "rdi", "", "all ARCs of this RDI")
+			f.StringVar(&code, "code", "", "all ARCs that fail or are parked for this cause, as causes names it")
 			f.BoolVar(&all, "all", false, "all ARCs")
 		},
 		sensible: func(args []string) error {
-			if (len(args) == 1) == (rdi != "" || all) || rdi != "" && all {
-				return errors.New("name one ARC, or --rdi, or --all")
+			named := 0
+			for _, is := range []bool{len(args) == 1, rdi != "", code != "", all} {
+				if is {
+					named++
+				}
+			}
+			if named != 1 {
+				return errors.New("name one ARC, or --rdi, or --code, or --all")
 			}
 			return nil
 		},
@@ -66,7 +75,13 @@ again. Exit status 66 says that there is no such ARC.`,
 					return nil, cli.ExitFailure, err
 				}
 			}
-			n, err := gitsync.Resync(ctx, st, id, rdi, actor())
+			var n int64
+			var err error
+			if code == "" {
+				n, err = gitsync.Resync(ctx, st, id, rdi, actor())
+			} else if err = isCode(code); err == nil {
+				n, err = st.RequestPushesOfCause(ctx, fault.Code(code), actor())
+			}
 			return done{fmt.Sprintf("ARCs that are due now: %d", n), map[string]any{"due": n}}, cli.ExitOK, err
 		},
 	}.command()

@@ -26,6 +26,14 @@ func codes(code string) explained {
 	return list
 }
 
+// isCode says that a code is none.
+func isCode(code string) error {
+	if len(codes(code)) == 0 {
+		return cli.Exit(cli.ExitNoInput, fmt.Errorf("there is no code %q; middleware-api errors lists all", code))
+	}
+	return nil
+}
+
 // Write writes the sections for a terminal.
 func (e explained) Write(w io.Writer) error {
 	for i, s := range e {
@@ -85,10 +93,10 @@ of answers and in findings. Exit status 66 says that there is no such code.`,
 		if len(args) == 1 {
 			code = args[0]
 		}
-		list := codes(code)
-		if len(list) == 0 {
-			return cli.Exit(cli.ExitNoInput, fmt.Errorf("there is no code %q; middleware-api errors lists all", code))
+		if err := isCode(code); err != nil {
+			return err
 		}
+		list := codes(code)
 		if *asJSON {
 			return tell(cmd.OutOrStdout(), done{members: map[string]any{"errors": list.rows()}}, true)
 		}

@@ -124,6 +124,25 @@ func TestJudgeOneBadARC(t *testing.T) {
 	}
 }
 
+// What a mended cause had parked is taken up again by one command, which causes names.
+func TestJudgeACauseIsMended(t *testing.T) {
+	t.Parallel()
+	s, _ := withGitLab(t)
+	for _, identifier := range []string{"one", "two"} {
+		s.submitDocument(t, identifier, `{"@context": "https://w3id.org/ro/crate/1.2/context", "@graph": [
+  {"@id": "./", "@type": "Dataset", "identifier": "`+identifier+`", "hasPart": {"@id": "a"}},
+  {"@id": "a", "@type": "Dataset", "additionalType": "Assay", "identifier": "a/1"}]}`)
+	}
+	s.submitCrate(t, "good")
+	s.synchronise(t)
+	want(t, s.run(t, "causes"), cli.ExitOK, "arc_unconvertible: 2 ARCs", "type: middleware-api resync --code arc_unconvertible")
+	want(t, s.run(t, "resync", "--code", "hook_declined"), cli.ExitOK, "ARCs that are due now: 0")
+	want(t, s.run(t, "resync", "--code", "arc_unconvertible"), cli.ExitOK, "ARCs that are due now: 2")
+	want(t, s.run(t, "arcs", "--state", "due"), cli.ExitOK, "edal/one", "edal/two")
+	want(t, s.run(t, "resync", "--code", "nonsense"), cli.ExitNoInput, `there is no code "nonsense"`)
+	want(t, s.run(t, "resync", "--code", "hook_declined", "--all"), cli.ExitUsage, "name one ARC, or --rdi, or --code, or --all")
+}
+
 // Without a database status is red and says so, and so does every other command,
 // with the exit status for "not now".
 func TestJudgeDatabaseDown(t *testing.T) {

@@ -8,6 +8,7 @@ const (
 	GroupMissing           Code = "group_missing"
 	GroupForbidden         Code = "group_forbidden"
 	RateLimited            Code = "rate_limited"
+	RemoteReadOnly         Code = "remote_read_only"
 	RemoteDown             Code = "remote_down"
 	RemoteStorageFull      Code = "remote_storage_full"
 	CreationBudgetSpent    Code = "creation_budget_spent"
@@ -55,6 +56,8 @@ var pushes = []Definition{
 		"Give the token the role maintainer in the group and the scope api, and let that role create projects (settings of the group, permissions); pushing resumes by itself", 0},
 	{RateLimited, Incident, "The git server asks for fewer requests.", OwnerNobody,
 		"Nothing to do; pushing resumes when the server allows it", 0},
+	{RemoteReadOnly, Incident, "The git server takes no pushes at the moment.", OwnerDataHUB,
+		"End its maintenance, or let the configuration lead to the primary if it is a copy; pushing resumes by itself", 0},
 	{RemoteDown, Incident, "The git server fails for every ARC.", OwnerDataHUB,
 		"Check the git server; pushing resumes by itself", 0},
 	{RemoteStorageFull, Incident, "The git server's disk is full.", OwnerDataHUB,

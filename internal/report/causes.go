@@ -63,7 +63,10 @@ func CollectCauses(ctx context.Context, facts causeFacts, rdis ...string) (*Caus
 			Text: clean(cause.Text), Owner: cause.Owner, Remedy: clean(cause.Remedy), Sample: cause.Sample,
 		}
 		row.Commands = append(row.Commands, "middleware-api explain "+cause.Sample.String(), "middleware-api errors "+string(cause.Code))
-		if cause.Parked > 0 {
+		switch {
+		case cause.Parked > 1:
+			row.Commands = append(row.Commands, "middleware-api resync --code "+string(cause.Code))
+		case cause.Parked == 1:
 			row.Commands = append(row.Commands, "middleware-api resync "+cause.Sample.String())
 		}
 		c.Causes = append(c.Causes, row)

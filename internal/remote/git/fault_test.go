@@ -104,6 +104,43 @@ func TestHTTPStatus(t *testing.T) {
 	}
 }
 
+// A server that takes no pushes at the moment is no fault of any ARC, whether it says so
+// when it is asked or in a hook; a repository that takes none is one that is busy, or archived.
+func TestServersThatAreReadOnly(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]struct {
+		code  string
+		class fault.Class
+	}{
+		"Git push is not allowed because this GitLab instance is currently in (read-only) maintenance mode.": {"remote_read_only", fault.Incident},
+		"You can't push code to a read-only GitLab instance.":                                                {"remote_read_only", fault.Incident},
+		`{"message":"You cannot perform write operations on a read-only instance."}`:                         {"remote_read_only", fault.Incident},
+		"The repository is temporarily read-only. Please try again later.":                                   {"repository_busy", fault.Transient},
+		"This repository was archived so it is read-only.":                                                   {"project_archived", fault.Refused},
+	} {
+		t.Run(want.code, func(t *testing.T) {
+			t.Parallel()
+			b := overHTTP(t, nil)
+			check := func(way string) {
+				t.Helper()
+				if f := b.refused(t, version(1), want.code); f.Class != want.class || !strings.Contains(f.Detail, said) {
+					t.Errorf("%s: class %s, detail %q", way, f.Class, f.Detail)
+				}
+			}
+			b.server.Script(func(r *http.Request) *gitlabtest.Fault {
+				if r.URL.Query().Get("service") != "git-receive-pack" {
+					return nil // reading goes on
+				}
+				return &gitlabtest.Fault{Status: http.StatusForbidden, Body: said}
+			})
+			check("asked")
+			b.server.Script(nil)
+			gitlabtest.Hook(t, b.repo, "pre-receive", "cat >&2 <<'END'\nGitLab: "+said+"\nEND\nexit 1")
+			check("in a hook")
+		})
+	}
+}
+
 // A revoked token hits everyone: it is an incident, and the owner is the operator. Without any token a hidden repository is simply missing.
 func TestTokenRevoked(t *testing.T) {
 	t.Parallel()

@@ -424,6 +424,34 @@ func TestRefusedCommits(t *testing.T) {
 	}
 }
 
+// GitLab in maintenance reads and does not write: no project is blamed for it, whatever was to be written.
+func TestMaintenance(t *testing.T) {
+	t.Parallel()
+	for _, overREST := range []bool{true, false} {
+		h := newHub(t, overREST, nil)
+		maintenance := func(r *http.Request) *gitlabtest.Fault {
+			if r.Method == http.MethodGet && r.URL.Query().Get("service") != "git-receive-pack" {
+				return nil
+			}
+			return &gitlabtest.Fault{
+				Status: http.StatusForbidden, Header: http.Header{"Content-Type": {"application/json"}},
+				Body: `{"message":"You cannot perform write operations on a read-only instance."}`,
+			}
+		}
+		h.Script(maintenance)
+		h.refused(t, version(1), fault.RemoteReadOnly) // would have made the project
+		h.Script(nil)
+		h.push(t, version(1))
+		h.Script(maintenance)
+		h.refused(t, version(2), fault.RemoteReadOnly)
+		renamed := version(1)
+		renamed.Title = "another title"
+		h.refused(t, renamed, fault.RemoteReadOnly)
+		h.Script(nil)
+		h.push(t, version(2))
+	}
+}
+
 // A project that was just made may have no repository yet: the push is tried again, not parked.
 func TestTheRepositoryComesLater(t *testing.T) {
 	t.Parallel()
