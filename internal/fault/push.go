@@ -9,6 +9,7 @@ const (
 	GroupForbidden         Code = "group_forbidden"
 	RateLimited            Code = "rate_limited"
 	RemoteReadOnly         Code = "remote_read_only"
+	RemoteForbidden        Code = "remote_forbidden"
 	RemoteDown             Code = "remote_down"
 	RemoteStorageFull      Code = "remote_storage_full"
 	CreationBudgetSpent    Code = "creation_budget_spent"
@@ -58,6 +59,8 @@ var pushes = []Definition{
 		"Nothing to do; pushing resumes when the server allows it", 0},
 	{RemoteReadOnly, Incident, "The git server takes no pushes at the moment.", OwnerDataHUB,
 		"End its maintenance, or let the configuration lead to the primary if it is a copy; pushing resumes by itself", 0},
+	{RemoteForbidden, Incident, "The git server lets us write to no repository.", OwnerOperator,
+		"Give the account of the token its role in the group back (maintainer, scopes api and write_repository), or have it unblocked; local repositories have to belong to the user of the synchroniser. Pushing resumes by itself", 0},
 	{RemoteDown, Incident, "The git server fails for every ARC.", OwnerDataHUB,
 		"Check the git server; pushing resumes by itself", 0},
 	{RemoteStorageFull, Incident, "The git server's disk is full.", OwnerDataHUB,

@@ -96,6 +96,8 @@ type Syncer struct {
 	paused  time.Time         // when a push last met an incident
 	token   store.Token       // what the git server last told of it
 	suspect map[store.ID]bool // ARCs for which the remote failed since its last sign of life
+
+	forbidden map[store.ID]bool // ARCs to whose repositories we might not write, since we could to any
 }
 
 // holding is a claim at work.
@@ -145,7 +147,7 @@ func New(st *store.Store, r remote.Remote, opt Options) *Syncer {
 	}
 	return &Syncer{
 		store: st, remote: r, opt: opt, log: opt.Log, wake: make(chan struct{}, 1), news: make(chan struct{}, 1), hands: newHands(opt.Concurrency, opt.Lease),
-		held: map[*store.Claim]*holding{}, suspect: map[store.ID]bool{},
+		held: map[*store.Claim]*holding{}, suspect: map[store.ID]bool{}, forbidden: map[store.ID]bool{},
 	}
 }
 

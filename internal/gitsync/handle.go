@@ -43,6 +43,7 @@ func (s *Syncer) handle(ctx context.Context, stopping <-chan struct{}, c *store.
 	switch {
 	case err == nil:
 		s.answered()
+		s.allowed()
 		s.finished(true)
 		s.observe(took, res.Changed, "")
 		if c.Probe {
@@ -206,14 +207,17 @@ func (s *Syncer) persist(ctx context.Context, write func(context.Context) error)
 
 // fail writes a failure down according to its class.
 func (s *Syncer) fail(ctx context.Context, c *store.Claim, f *remote.Failure, log *slog.Logger) {
-	if s.doubt(c, f) {
+	switch {
+	case s.doubt(c, f):
 		f = remote.Fail(fault.RemoteDown, f).After(f.Fault.RetryAfter)
+	case s.barred(ctx, c, f):
+		f = remote.Fail(fault.RemoteForbidden, f).After(f.Fault.RetryAfter)
 	}
 	if f.Class == fault.Incident {
 		s.incident(ctx, c, f, log)
 		return
 	}
-	if f.Class != fault.Transient {
+	if f.Class == fault.Refused { // what is invalid need not have come to the remote
 		s.answered()
 	}
 	sf := store.Failure{Class: string(f.Class), Code: f.Fault.Code, Text: f.Fault.Text, Owner: f.Fault.Owner, Remedy: f.Fault.Remedy}
@@ -296,6 +300,31 @@ func (s *Syncer) answered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.suspect)
+}
+
+// barred counts different ARCs whose repositories we may not write to since we last
+// could to any, and tells when there are so many that it is about us: who has lost a
+// role or is blocked would else park one ARC after the other. A probe that meets the
+// same does not show that the others work.
+func (s *Syncer) barred(ctx context.Context, c *store.Claim, f *remote.Failure) bool {
+	if f.Fault.Code != fault.PushForbidden || c.Retry() {
+		return false
+	}
+	if c.Probe {
+		now, err := s.store.Remote(context.WithoutCancel(ctx), s.opt.Remote)
+		return err == nil && now.Code == fault.RemoteForbidden
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forbidden[c.ID] = true
+	return len(s.forbidden) >= s.opt.Suspect
+}
+
+// allowed forgets who was barred: we could write to a repository.
+func (s *Syncer) allowed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.forbidden)
 }
 
 func (s *Syncer) observe(took time.Duration, changed bool, code string) {

@@ -888,6 +888,72 @@ func TestRepositoriesThatHangHarmNobodyElse(t *testing.T) {
 	}
 }
 
+// Who may no longer write to any repository parks few ARCs, waits, and goes on by himself.
+func TestWhoIsBarredWaits(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var barred atomic.Bool
+	barred.Store(true)
+	var tried atomic.Int32
+	w := &selective{Remote: r.fileRemote(t), fails: func(string) error {
+		if !barred.Load() {
+			return nil
+		}
+		tried.Add(1)
+		return remote.Fail(fault.PushForbidden, errors.New("your account is blocked"))
+	}}
+	ids := map[store.ID]bool{}
+	for n := range 8 {
+		ids[r.submit(t, fmt.Sprint("arc", n), "version 1")] = true
+	}
+	r.run(t, w, func(o *gitsync.Options) { o.Concurrency = 1 })
+	testenv.Await(t, "an incident that probes do not end", func() bool {
+		now, err := r.store.Remote(t.Context(), "git")
+		return err == nil && now.Paused && now.Code == fault.RemoteForbidden && now.Owner == fault.OwnerOperator && now.Probes >= 2
+	})
+	barred.Store(false)
+	parked := 0
+	for id := range ids {
+		testenv.Await(t, "an end", func() bool { s := r.state(t, id).Git.State; return s == "synced" || s == "parked" })
+		if r.state(t, id).Git.State == "parked" {
+			parked++
+		}
+	}
+	if parked != gitsync.DefaultSuspect-1 {
+		t.Errorf("%d ARCs are parked, want those from which it was seen", parked)
+	}
+}
+
+// Some repositories that we may not write to keep nobody else from being pushed.
+func TestForbiddenRepositoriesHarmNobodyElse(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	forbidden := map[string]bool{}
+	for n := range 5 {
+		forbidden[r.submit(t, fmt.Sprint("forbidden", n), "version 1").String()] = true
+	}
+	w := &selective{Remote: r.fileRemote(t), fails: func(arc string) error {
+		if !forbidden[arc] {
+			return nil
+		}
+		return remote.Fail(fault.PushForbidden, errors.New("not yours"))
+	}}
+	r.run(t, w, nil)
+	for n := range 10 {
+		r.awaitState(t, r.submit(t, fmt.Sprint("good", n), "version 1"), "synced")
+	}
+	for arc := range forbidden {
+		id, err := store.ParseID(arc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.awaitState(t, id, "parked")
+	}
+	if now, err := r.store.Remote(t.Context(), "git"); err != nil || now.Paused {
+		t.Errorf("the remote is paused: %+v, %v", now, err)
+	}
+}
+
 // Repositories that hang at each attempt leave a place to ARCs that have not failed.
 func TestRepositoriesThatHangLeaveAPlace(t *testing.T) {
 	t.Parallel()
