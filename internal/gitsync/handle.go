@@ -20,6 +20,10 @@ import (
 // that the next attempt finds the commit at the remote.
 const recordPatience = 30 * time.Second
 
+// barredTries is how often a remote that bars us is asked before the pause between
+// two questions doubles: each is about another ARC, and one of them may be let in.
+const barredTries = 32
+
 // handle brings one claimed ARC to its end: recorded, failed or handed back.
 func (s *Syncer) handle(ctx context.Context, stopping <-chan struct{}, c *store.Claim) {
 	defer s.drop(c)
@@ -253,7 +257,10 @@ func (s *Syncer) incident(ctx context.Context, c *store.Claim, f *remote.Failure
 	now, err := s.store.Remote(wctx, s.opt.Remote)
 	if err == nil && (c.Probe || !now.Paused) {
 		n := 1
-		if now.Paused {
+		switch {
+		case now.Paused && f.Fault.Code == fault.RemoteForbidden:
+			n = now.Probes/barredTries + 1
+		case now.Paused:
 			n = now.Probes + 2
 		}
 		delay := max(s.jitter(s.opt.Backoff, s.opt.ProbeMax, n), s.opt.Backoff/2, f.Fault.RetryAfter)

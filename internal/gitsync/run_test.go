@@ -447,31 +447,41 @@ func TestAnIncidentMetTwiceIsOne(t *testing.T) {
 // The more probes have failed, the longer it takes until the next one.
 func TestProbesGetRarer(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
 	const failed = 6
-	for range 1 + failed {
-		if err := r.store.PauseRemote(t.Context(), "git", fault.New(fault.RemoteDown, nil), 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w := &watched{Remote: r.fileRemote(t), before: func(context.Context, int) error {
-		return remote.Fail(fault.RemoteDown, errors.New("scripted"))
-	}}
-	r.submit(t, "a", "version 1")
-	r.run(t, w, func(o *gitsync.Options) {
-		o.Backoff, o.ProbeMax, o.Jitter = time.Minute, 100*time.Hour, func() float64 { return 1 }
-	})
-	testenv.Await(t, "the probe has failed", func() bool {
-		now, err := r.store.Remote(t.Context(), "git")
-		return err == nil && now.Probes == failed+1
-	})
-	now, err := r.store.Remote(t.Context(), "git")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The incident was the first failure of all.
-	if left, want := time.Until(now.NextProbe), time.Minute<<(failed+1); left > want || left < want-10*time.Minute {
-		t.Errorf("the next probe is in %s, want %s", left, want)
+	for incident, c := range map[fault.Code]struct {
+		answer fault.Code
+		want   time.Duration
+	}{
+		fault.RemoteDown:      {fault.RemoteDown, time.Minute << (failed + 1)}, // the incident was the first failure of all
+		fault.RemoteForbidden: {fault.PushForbidden, time.Minute},              // the next ARC may be let in
+	} {
+		t.Run(string(incident), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			for range 1 + failed {
+				if err := r.store.PauseRemote(t.Context(), "git", fault.New(incident, nil), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w := &watched{Remote: r.fileRemote(t), before: func(context.Context, int) error {
+				return remote.Fail(c.answer, errors.New("scripted"))
+			}}
+			r.submit(t, "a", "version 1")
+			r.run(t, w, func(o *gitsync.Options) {
+				o.Backoff, o.ProbeMax, o.Jitter = time.Minute, 100*time.Hour, func() float64 { return 1 }
+			})
+			testenv.Await(t, "the probe has failed", func() bool {
+				now, err := r.store.Remote(t.Context(), "git")
+				return err == nil && now.Probes == failed+1
+			})
+			now, err := r.store.Remote(t.Context(), "git")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left := time.Until(now.NextProbe); left > c.want || left < c.want-10*time.Minute {
+				t.Errorf("the next probe is in %s, want %s", left, c.want)
+			}
+		})
 	}
 }
 

@@ -77,7 +77,7 @@ func TestUpdateHookDeclines(t *testing.T) {
 func TestHTTPStatus(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]string{
-		301: "repository_missing", 400: "push_refused", 401: "token_rejected", 403: "push_forbidden", 404: "repository_missing",
+		301: "remote_error", 302: "remote_error", 400: "push_refused", 401: "token_rejected", 403: "push_forbidden", 404: "repository_missing",
 		408: "remote_timeout", 413: "quota_exceeded", 423: "repository_busy", 429: "rate_limited", 500: "remote_error",
 		502: "remote_error", 503: "remote_down", 504: "remote_error", 507: "remote_storage_full",
 	} {
@@ -101,6 +101,18 @@ func TestHTTPStatus(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Where GitLab keeps repositories on several machines, one that is away concerns the repositories on it.
+func TestOneOfSeveralMachinesIsAway(t *testing.T) {
+	t.Parallel()
+	b := overHTTP(t, nil)
+	b.server.Script(func(*http.Request) *gitlabtest.Fault {
+		return &gitlabtest.Fault{Status: 503, Body: "The git server, Gitaly, is not available at this time. Please contact your administrator."}
+	})
+	if f := b.refused(t, version(1), "remote_error"); f.Class != fault.Transient {
+		t.Errorf("class %s", f.Class)
 	}
 }
 
@@ -343,8 +355,11 @@ func TestRedirect(t *testing.T) {
 	}
 	target = strings.Replace(thief.URL, "127.0.0.1", "localhost", 1)
 	_, err := b.PushAt(t.Context(), group+"/old-name.git", version(2))
-	if f := remote.FailureOf(err); f == nil || f.Fault.Code != fault.RepositoryMissing {
+	if f := remote.FailureOf(err); f == nil || f.Fault.Code != fault.RemoteError {
 		t.Errorf("redirect to another server: %v", err)
+	}
+	if head, err := b.HeadAt(t.Context(), group+"/old-name.git"); err == nil {
+		t.Errorf("what is said to be elsewhere is told as absent: head %q", head)
 	}
 	if stolen.Load() > 0 {
 		t.Error("the token went to another server")

@@ -192,8 +192,10 @@ func StatusFailure(resp *http.Response, withToken bool, said string) *remote.Fai
 	switch s := resp.StatusCode; {
 	case s == http.StatusUnauthorized && withToken:
 		code = fault.TokenRejected
-	case s == http.StatusUnauthorized, s == http.StatusNotFound, s == http.StatusGone, s >= 300 && s < 400:
+	case s == http.StatusUnauthorized, s == http.StatusNotFound, s == http.StatusGone:
 		code = fault.RepositoryMissing
+	case s >= 300 && s < 400: // to another host, as to a log-in: of the repository it says nothing
+		code = fault.RemoteError
 	case s == http.StatusForbidden:
 		if code = codeOf(said); code == "" {
 			code = fault.PushForbidden
@@ -206,6 +208,8 @@ func StatusFailure(resp *http.Response, withToken bool, said string) *remote.Fai
 		code = fault.RateLimited
 	case s == http.StatusLocked, s == http.StatusConflict:
 		code = fault.RepositoryBusy
+	case s == http.StatusServiceUnavailable && strings.Contains(said, "Gitaly"): // one of the machines that keep GitLab's repositories
+		code = fault.RemoteError
 	case s == http.StatusServiceUnavailable:
 		code = fault.RemoteDown
 	case s == http.StatusInsufficientStorage:
