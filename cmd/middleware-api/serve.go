@@ -50,6 +50,7 @@ has and then end.`,
 		if os.Getenv("GOGC") == "" {
 			debug.SetGCPercent(serveGC)
 		}
+		limitMemory(&c.Config, logging.Logger)
 		return serve(cmd.Context(), &c.Config, logging, *withSync)
 	}
 	return cmd

@@ -39,6 +39,7 @@ more.`,
 		}
 		logging := newLogging(c)
 		defer logging.Close()
+		limitMemory(&c.Config, logging.Logger)
 		return synchronise(cmd.Context(), &c.Config, logging)
 	}
 	return cmd

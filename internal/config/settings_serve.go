@@ -57,7 +57,7 @@ func general(c *Config) []setting.Setting {
 		},
 		{
 			Path: "body_memory_limit", Target: (*setting.Size)(&c.BodyMemoryLimit), Example: "256MiB",
-			Doc: "How much memory the bodies of all requests of one process, and the contents that clients read, may take; one client alone gets half of it. More are refused with 503. 0 means eight times body_limit.",
+			Doc: "How much memory the bodies of all requests of one process, and the contents that clients read, may take; one client alone gets half of it. More are refused with 503. 0 means eight times body_limit, or less where the control group (a container, MemoryMax=) has no room for that.",
 		},
 		{
 			Path: "request_timeout", Target: (*setting.Duration)(&c.RequestTimeout), Default: "25s",
