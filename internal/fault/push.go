@@ -58,7 +58,7 @@ var pushes = []Definition{
 	{RateLimited, Incident, "The git server asks for fewer requests.", OwnerNobody,
 		"Nothing to do; pushing resumes when the server allows it", 0},
 	{RemoteReadOnly, Incident, "The git server takes no pushes at the moment.", OwnerDataHUB,
-		"End its maintenance, or let the configuration lead to the primary if it is a copy; pushing resumes by itself", 0},
+		"End its maintenance, look at its disk (dmesg), or let the configuration lead to the primary if it is a copy; pushing resumes by itself", 0},
 	{RemoteForbidden, Incident, "The git server lets us write to no repository.", OwnerOperator,
 		"Give the account of the token its role in the group back (maintainer, scopes api and write_repository), or have it unblocked; local repositories have to belong to the user of the synchroniser. Pushing resumes by itself", 0},
 	{RemoteDown, Incident, "The git server fails for every ARC.", OwnerDataHUB,

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/remote"
 	"github.com/fairagro/middleware-api/internal/remote/git"
@@ -104,6 +106,39 @@ func TestHTTPStatus(t *testing.T) {
 	}
 }
 
+// A disk that was made read only, as systems do after errors, is no fault of an ARC, nor a repository
+// that is busy: not of one that is there, and not of one that is to be made.
+func TestADiskThatIsReadOnly(t *testing.T) {
+	t.Parallel()
+	testenv.Root(t)
+	root := t.TempDir()
+	if err := unix.Mount("tmpfs", root, "tmpfs", 0, "size=16m"); err != nil {
+		testenv.Skip(t, "file systems cannot be mounted here: "+err.Error())
+	}
+	t.Cleanup(func() { _ = unix.Unmount(root, unix.MNT_DETACH) })
+	r := open(t, git.Options{URL: "file://" + root, Group: group}, nil)
+	if _, err := r.Push(t.Context(), version(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("", root, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	other := version(1)
+	other.ARC = strings.Repeat("b", len(other.ARC))
+	for what, p := range map[string]*remote.Push{"that is there": version(2), "that is to be made": other} {
+		_, err := r.Push(t.Context(), p)
+		if f := remote.FailureOf(err); f == nil || f.Fault.Code != fault.RemoteReadOnly || f.Class != fault.Incident {
+			t.Errorf("a repository %s: %v", what, err)
+		}
+	}
+	if err := unix.Mount("", root, "", unix.MS_REMOUNT, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Push(t.Context(), version(2)); err != nil {
+		t.Errorf("writable again: %v", err)
+	}
+}
+
 // Where GitLab keeps repositories on several machines, one that is away concerns the repositories on it.
 func TestOneOfSeveralMachinesIsAway(t *testing.T) {
 	t.Parallel()
@@ -124,11 +159,13 @@ func TestServersThatAreReadOnly(t *testing.T) {
 		code  string
 		class fault.Class
 	}{
-		"Git push is not allowed because this GitLab instance is currently in (read-only) maintenance mode.": {"remote_read_only", fault.Incident},
-		"You can't push code to a read-only GitLab instance.":                                                {"remote_read_only", fault.Incident},
-		`{"message":"You cannot perform write operations on a read-only instance."}`:                         {"remote_read_only", fault.Incident},
-		"The repository is temporarily read-only. Please try again later.":                                   {"repository_busy", fault.Transient},
-		"This repository was archived so it is read-only.":                                                   {"project_archived", fault.Refused},
+		"Git push is not allowed because this GitLab instance is currently in (read-only) maintenance mode.":      {"remote_read_only", fault.Incident},
+		"You can't push code to a read-only GitLab instance.":                                                     {"remote_read_only", fault.Incident},
+		`{"message":"You cannot perform write operations on a read-only instance."}`:                              {"remote_read_only", fault.Incident},
+		"remote: fatal: Unable to create temporary file '/x/objects/incoming': Read-only file system":             {"remote_read_only", fault.Incident},
+		"error: cannot lock ref 'refs/heads/main': Unable to create '/x/refs/heads/main.lock': Stale file handle": {"remote_error", fault.Transient},
+		"The repository is temporarily read-only. Please try again later.":                                        {"repository_busy", fault.Transient},
+		"This repository was archived so it is read-only.":                                                        {"project_archived", fault.Refused},
 	} {
 		t.Run(want.code, func(t *testing.T) {
 			t.Parallel()

@@ -84,6 +84,11 @@ const lockAge = time.Minute
 // writes to the repository, and removes what the killed have left: git itself never
 // takes away a lock of a process that is no more, and refuses every push for it.
 func (d *fileDialer) enter(dir string) (*os.File, error) {
+	objects := filepath.Join(dir, "objects")
+	// Git would say that it cannot write, and not why.
+	if err := unix.Access(objects, unix.W_OK|unix.X_OK); err != nil {
+		return nil, &fs.PathError{Op: "write to", Path: objects, Err: err}
+	}
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
@@ -92,7 +97,7 @@ func (d *fileDialer) enter(dir string) (*os.File, error) {
 		for _, name := range []string{"HEAD", "refs/heads/" + d.branch, "packed-refs"} {
 			removeOld(filepath.Join(dir, name+".lock"))
 		}
-		removeBegun(filepath.Join(dir, "objects"))
+		removeBegun(objects)
 	}
 	// A file system without such locks just never gets here alone.
 	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)

@@ -173,7 +173,8 @@ func codeOf(text string) fault.Code {
 		{fault.BranchProtected, []string{"protected branch"}},
 		{fault.ProjectArchived, []string{"archived project", "project is archived", "read-only because it is archived", "archived so it is read-only"}},
 		{fault.RepositoryBusy, []string{"repository is temporarily read-only"}}, // GitLab moves it to another disk
-		{fault.RemoteReadOnly, []string{"maintenance mode", "undergoing maintenance", "read-only gitlab instance", "read-only instance"}},
+		{fault.RemoteReadOnly, []string{"maintenance mode", "undergoing maintenance", "read-only gitlab instance", "read-only instance", "read-only file system"}},
+		{fault.RemoteError, []string{"input/output error", "stale file handle", "transport endpoint is not connected", "structure needs cleaning", "temporary object directory"}},
 		{fault.QuotaExceeded, []string{"size limit", "exceeds its limit", "over its storage", "storage quota", "exceeds maximum allowed size", "file size limit"}},
 		{fault.PushForbidden, []string{"not allowed to push", "insufficient permission", "permission denied", "dubious ownership"}},
 		{fault.HookDeclined, []string{"hook declined"}},
