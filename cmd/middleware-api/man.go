@@ -81,6 +81,9 @@ What was named is not there: a file, an ARC, a harvest.
 .B 69
 PostgreSQL or the git server cannot be reached.
 .TP
+.B 72
+The program behind /usr/bin/middleware\-api is missing; install the package again.
+.TP
 .B 73
 The output cannot be written, for example because it exists.
 .TP
