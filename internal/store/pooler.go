@@ -18,7 +18,7 @@ import (
 // the second one the process that the first has just left.
 func checkPooler(ctx context.Context, to *pgx.ConnConfig) (err error) {
 	config := to.Copy()
-	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec // without names
 	var processes [2]int64
 	for i := range processes {
 		conn, failed := pgx.ConnectConfig(ctx, config)
