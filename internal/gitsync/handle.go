@@ -296,10 +296,16 @@ func (s *Syncer) doubt(c *store.Claim, f *remote.Failure) bool {
 	if c.Retry() {
 		return false
 	}
+	return s.enough(s.suspect, c)
+}
+
+// enough adds an ARC to those of which one thing was seen, and tells whether they
+// are as many as it takes not to be about the ARCs.
+func (s *Syncer) enough(seen map[store.ID]bool, c *store.Claim) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.suspect[c.ID] = true
-	return len(s.suspect) >= s.opt.Suspect
+	seen[c.ID] = true
+	return len(seen) >= s.opt.Suspect
 }
 
 // answered forgets the doubts: the remote has answered.
@@ -321,10 +327,7 @@ func (s *Syncer) barred(ctx context.Context, c *store.Claim, f *remote.Failure) 
 		now, err := s.store.Remote(context.WithoutCancel(ctx), s.opt.Remote)
 		return err == nil && now.Code == fault.RemoteForbidden
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.forbidden[c.ID] = true
-	return len(s.forbidden) >= s.opt.Suspect
+	return s.enough(s.forbidden, c)
 }
 
 // allowed forgets who was barred: we could write to a repository.

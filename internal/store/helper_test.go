@@ -163,3 +163,14 @@ func awaitLock(tb testing.TB, dsn, what string) {
 }
 
 func connect(dsn string) (*pgx.Conn, error) { return pgx.Connect(context.Background(), dsn) }
+
+// failed submits an ARC whose first push has failed and that is due again.
+func failed(tb testing.TB, s *store.Store, identifier string) {
+	tb.Helper()
+	submit(tb, s, submission(identifier, "x"))
+	c := claim(tb, s)
+	load(tb, s, c)
+	if err := s.RecordFailure(tb.Context(), c, store.Failure{Class: store.Transient, Code: "remote_timeout"}); err != nil {
+		tb.Fatal(err)
+	}
+}

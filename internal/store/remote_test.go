@@ -70,12 +70,7 @@ func TestAPausedRemoteIsProbedByOne(t *testing.T) {
 func TestTheProbeIsOneThatMayWork(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
-	submit(t, s, submission("failed", "x"))
-	bad := claim(t, s)
-	load(t, s, bad)
-	if err := s.RecordFailure(t.Context(), bad, store.Failure{Class: store.Transient, Code: "remote_timeout"}); err != nil {
-		t.Fatal(err)
-	}
+	failed(t, s, "failed")
 	for _, want := range []string{"good", "failed"} {
 		if want == "good" {
 			submit(t, s, submission(want, "x"))
@@ -97,12 +92,7 @@ func TestTheProbeIsOneThatMayWork(t *testing.T) {
 func TestAClaimOfWhatHasNotFailed(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
-	submit(t, s, submission("failed", "x"))
-	bad := claim(t, s)
-	load(t, s, bad)
-	if err := s.RecordFailure(t.Context(), bad, store.Failure{Class: store.Transient, Code: "remote_timeout"}); err != nil {
-		t.Fatal(err)
-	}
+	failed(t, s, "failed")
 	request := store.ClaimRequest{Holder: "test", Limit: 9, Lease: time.Hour, Remote: "git", Fresh: true}
 	if claims := must(s.ClaimDue(t.Context(), request))(t); len(claims) != 0 {
 		t.Fatalf("got %+v, want nothing", claims)
