@@ -154,6 +154,32 @@ func TestAConversionIsSmall(t *testing.T) {
 	}
 }
 
+// Ctrl-C ends a conversion that waits for its crate.
+func TestWaitingForACrateCanBeInterrupted(t *testing.T) {
+	t.Parallel()
+	launcher, _ := places(t.TempDir())
+	build(t, launcher, "launcher")
+	cmd := exec.Command(launcher, "convert", "-", t.TempDir())
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// More than a pipe holds (pipe(7)): when it has been written, some has been read.
+	if _, err := stdin.Write(bytes.Repeat([]byte(" "), 1<<17)); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != cli.ExitFailure {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
 // resident is the most memory in KiB that a program had when it began to read a crate.
 func resident(tb testing.TB, program string) int {
 	tb.Helper()

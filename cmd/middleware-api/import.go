@@ -66,7 +66,7 @@ cannot be read, 69 the database cannot be reached (run it again).`,
 		}
 		defer st.Close()
 		shown := newImportProgress(size)
-		sum, err := couchimport.Run(cmd.Context(), st, shown.counting(in), couchimport.Options{
+		sum, err := couchimport.Run(cmd.Context(), st, cli.Reader(cmd.Context(), shown.counting(in)), couchimport.Options{
 			DryRun: *dry, Actor: actor(), Progress: shown.lines,
 			Problem: func(p couchimport.Problem) { tellProblem(cmd.ErrOrStderr(), p, *asJSON) },
 		})

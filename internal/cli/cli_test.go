@@ -1,10 +1,12 @@
 package cli_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -70,5 +72,28 @@ func TestUsageKeepsTheCause(t *testing.T) {
 	}
 	if err := cli.Usage(io.EOF); !errors.Is(err, io.EOF) {
 		t.Errorf("%v does not lead to its cause", err)
+	}
+}
+
+// Who waits for input that never comes gives up when the program is to end, and
+// what comes before is read.
+func TestReadingEndsWithTheProgram(t *testing.T) {
+	t.Parallel()
+	in, out := io.Pipe()
+	defer out.Close()
+	ctx, end := context.WithCancelCause(t.Context())
+	r := cli.Reader(ctx, in)
+	go func() { _, _ = out.Write([]byte("a line")) }()
+	b := make([]byte, 100)
+	if n, err := r.Read(b); err != nil || string(b[:n]) != "a line" {
+		t.Fatalf("read %q, %v", b[:n], err)
+	}
+	interrupted := errors.New("interrupted")
+	time.AfterFunc(0, func() { end(interrupted) })
+	if n, err := r.Read(b); n != 0 || !errors.Is(err, interrupted) {
+		t.Errorf("read %d bytes, %v", n, err)
+	}
+	if got, err := cli.Await(t.Context(), func() (int, error) { return 7, io.EOF }); got != 7 || !errors.Is(err, io.EOF) {
+		t.Errorf("got %d, %v", got, err)
 	}
 }

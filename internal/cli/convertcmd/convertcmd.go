@@ -126,7 +126,7 @@ type outcome struct {
 }
 
 func convertCrate(cmd *cobra.Command, crate, dir string) (*outcome, error) {
-	document, err := readCrate(cmd.InOrStdin(), crate)
+	document, err := cli.Await(cmd.Context(), func() ([]byte, error) { return readCrate(cmd.InOrStdin(), crate) })
 	if err != nil {
 		return nil, err
 	}
