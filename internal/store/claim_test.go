@@ -601,12 +601,7 @@ func TestWhatWasRecordedComesBackWithTheNextClaim(t *testing.T) {
 func TestASubmissionWakesListenersElsewhere(t *testing.T) {
 	t.Parallel()
 	a, b := two(t)
-	woken := make(chan struct{}, 100)
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	wg.Go(func() { b.Listen(ctx, func() { woken <- struct{}{} }) })
-	defer wg.Wait()
-	defer cancel()
+	woken := listen(t, b)
 	wait := func(what string) {
 		select {
 		case <-woken:
@@ -683,12 +678,7 @@ func TestAListenerConnectsAgain(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.DSN(t)
 	s := open(t, dsn)
-	woken := make(chan struct{}, 100)
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	wg.Go(func() { s.Listen(ctx, func() { woken <- struct{}{} }) })
-	defer wg.Wait()
-	defer cancel()
+	woken := listen(t, s)
 	<-woken
 	sql(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 		WHERE datname = current_database() AND query LIKE 'LISTEN%'`)

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"crypto/sha256"
+	"sync"
 	"testing"
 	"time"
 
@@ -173,4 +174,16 @@ func failed(tb testing.TB, s *store.Store, identifier string) {
 	if err := s.RecordFailure(tb.Context(), c, store.Failure{Class: store.Transient, Code: "remote_timeout"}); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// listen gives a signal for each time that a listener of the store is woken. It listens
+// until the test ends.
+func listen(tb testing.TB, s *store.Store) <-chan struct{} {
+	tb.Helper()
+	woken := make(chan struct{}, 100)
+	ctx, cancel := context.WithCancel(tb.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { s.Listen(ctx, func() { woken <- struct{}{} }) })
+	tb.Cleanup(func() { cancel(); wg.Wait() })
+	return woken
 }

@@ -1,8 +1,6 @@
 package store_test
 
 import (
-	"context"
-	"sync"
 	"testing"
 
 	"github.com/fairagro/middleware-api/internal/fault"
@@ -32,12 +30,7 @@ CREATE TRIGGER insist BEFORE INSERT ON arc FOR EACH ROW EXECUTE FUNCTION insist(
 	if _, err := s.Examine(t.Context()); err != nil {
 		t.Errorf("examined: %v", err)
 	}
-	woken := make(chan struct{}, 100)
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	wg.Go(func() { s.Listen(ctx, func() { woken <- struct{}{} }) })
-	defer wg.Wait()
-	defer cancel()
+	woken := listen(t, s)
 	<-woken // connected
 	submit(t, s, submission("A", "one"))
 	<-woken
