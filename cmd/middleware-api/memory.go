@@ -22,23 +22,20 @@ const (
 // control group, as of a container or of MemoryMax= in its unit, and that beyond
 // which it replaces itself (worker.max_memory). The collector works harder before
 // that is reached, which it would not by itself; garbage is three quarters of the
-// heap otherwise. Bodies, which live, get as much as fits in.
-func limitMemory(c *config.Config, log *slog.Logger) {
-	group := controlGroup(log)
+// heap otherwise. It gives the limit of the group in bytes, 0 if there is none.
+func limitMemory(c *config.Config, log *slog.Logger) (group int64) {
+	group = controlGroup(log)
 	limit := c.Worker.MaxMemory
 	if group > 0 && (limit == 0 || group < limit) {
 		limit = group
 	}
-	if limit == 0 {
-		return
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
+	if limit > 0 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(mostly(limit))
 	}
-	if group > 0 && c.BodyMemoryLimit == 0 {
-		c.BodyMemoryLimit = bodyMemory(group, c.BodyLimit)
-		log.Info("memory is limited by the control group", "limit", group, "for_bodies", c.BodyMemoryLimit)
+	if group > 0 {
+		log.Info("memory is limited by the control group", "limit", group)
 	}
+	return group
 }
 
 // controlGroup gives the limit of the control group in bytes, 0 if there is none.

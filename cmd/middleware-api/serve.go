@@ -50,7 +50,10 @@ has and then end.`,
 		if os.Getenv("GOGC") == "" {
 			debug.SetGCPercent(serveGC)
 		}
-		limitMemory(&c.Config, logging.Logger)
+		// Bodies live, so they get as much as fits in.
+		if group := limitMemory(&c.Config, logging.Logger); group > 0 && c.BodyMemoryLimit == 0 {
+			c.BodyMemoryLimit = bodyMemory(group, c.BodyLimit)
+		}
 		return serve(cmd.Context(), &c.Config, logging, *withSync)
 	}
 	return cmd
