@@ -20,6 +20,7 @@ const (
 	StoreUnavailable Code = "store_unavailable"
 	StoreTimeout     Code = "store_timeout"
 	StoreFull        Code = "store_full"
+	StoreStandby     Code = "store_standby"
 	StoreSchema      Code = "store_schema"
 	StoreAccess      Code = "store_access"
 	StoreConfig      Code = "store_config"
@@ -49,11 +50,13 @@ const (
 // table lists, together with pushes, the codes of the program.
 var table = []Definition{
 	{StoreUnavailable, Transient, "The database cannot be reached at the moment.", OwnerOperator,
-		"Operator: systemctl status postgresql; middleware-api doctor tells where it was looked for. Sender: nothing was stored, send it again", 5 * time.Second},
+		"Operator: systemctl status postgresql; middleware-api doctor tells where it was looked for. Sender: send it again; if it was stored after all, that changes nothing", 5 * time.Second},
 	{StoreTimeout, Transient, "The database took too long to answer.", OwnerOperator,
-		"Operator: look for locks and load in pg_stat_activity. Sender: nothing was stored, send it again", 5 * time.Second},
+		"Operator: look for locks and load in pg_stat_activity. Sender: send it again; if it was stored after all, that changes nothing", 5 * time.Second},
 	{StoreFull, Incident, "The database has no room left.", OwnerOperator,
 		"Operator: free or add disk space on the database server. Sender: nothing was stored, send it again later", time.Minute},
+	{StoreStandby, Incident, "The database waits for a standby that does not confirm what is committed.", OwnerOperator,
+		"Operator: bring the standby back: middleware-api errors store_standby. Sender: send it again; if it was stored after all, that changes nothing", 30 * time.Second},
 	{StoreSchema, Incident, "The database schema does not fit this version of the program.", OwnerOperator,
 		"middleware-api migrate", 30 * time.Second},
 	{StoreAccess, Incident, "The database refuses the service.", OwnerOperator,

@@ -54,6 +54,7 @@ var statuses = map[fault.Code]int{
 	fault.StoreUnavailable: http.StatusServiceUnavailable,
 	fault.StoreTimeout:     http.StatusServiceUnavailable,
 	fault.StoreFull:        http.StatusServiceUnavailable,
+	fault.StoreStandby:     http.StatusServiceUnavailable,
 	fault.StoreSchema:      http.StatusServiceUnavailable,
 	fault.StoreAccess:      http.StatusServiceUnavailable,
 	fault.StorePooler:      http.StatusServiceUnavailable,

@@ -32,7 +32,7 @@ func TestStatusOfEachProblem(t *testing.T) {
 		413: {codeTooLarge},
 		415: {codeMediaType},
 		422: {fault.ARCInvalid, fault.StoreRejected, fault.HarvestOtherRDI},
-		503: {codeOverloaded, fault.StoreUnavailable, fault.StoreTimeout, fault.StoreFull, fault.StoreSchema, fault.StoreAccess, fault.StorePooler},
+		503: {codeOverloaded, fault.StoreUnavailable, fault.StoreTimeout, fault.StoreFull, fault.StoreStandby, fault.StoreSchema, fault.StoreAccess, fault.StorePooler},
 	} {
 		for _, code := range codes {
 			want[code] = status

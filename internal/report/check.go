@@ -77,6 +77,8 @@ func database(e *store.Examination) []Finding {
 		list = append(list, failed("Let database.url point to the primary", "the server is a read-only standby"))
 	case e.ReadOnly:
 		list = append(list, failed("Find out who set default_transaction_read_only (a full disk may have been the reason), and reset it", "the database refuses writes"))
+	case e.Unconfirmed:
+		list = append(list, failed("Bring the standby back (middleware-api errors store_standby)", "commits wait for a synchronous standby that does not confirm them"))
 	}
 	switch {
 	case e.Schema < e.WantedSchema:

@@ -511,6 +511,7 @@ func TestDoctorLooksAtTheDatabase(t *testing.T) {
 		{func(e *store.Examination) { e.ServerNumber, e.Server = 149999, "14.99" }, "failed database: PostgreSQL 14.99 is too old"},
 		{func(e *store.Examination) { e.Standby, e.ReadOnly = true, true }, "failed database: the server is a read-only standby"},
 		{func(e *store.Examination) { e.ReadOnly = true }, "failed database: the database refuses writes"},
+		{func(e *store.Examination) { e.Unconfirmed = true }, "failed database: commits wait for a synchronous standby"},
 		{func(e *store.Examination) { e.Schema++ }, "ok database: the schema has version"},
 		{func(e *store.Examination) { e.Schema-- }, "-> middleware-api migrate"},
 		{func(e *store.Examination) { e.MissingRights = []string{"arc", "task"} }, "failed database: the service may not use the tables arc, task"},

@@ -12,6 +12,7 @@ type Examination struct {
 	ServerNumber   int           // for example 150014
 	Standby        bool          // it follows another server and cannot be written to
 	ReadOnly       bool          // somebody has set it to refuse writes, or it is a standby
+	Unconfirmed    bool          // commits wait for a synchronous standby that does not confirm them
 	Encoding       string        // of texts, for example UTF8
 	Schema         int64         // version of the schema, 0 if there is none
 	WantedSchema   int64         // by this program
@@ -44,9 +45,11 @@ func (s *Store) Examine(ctx context.Context) (Examination, error) {
 	if err := s.pool.QueryRow(ctx, sqlSchemaKnown).Scan(&known); err != nil || !known {
 		return e, wrap("examine the database", err)
 	}
-	if err := s.pool.QueryRow(ctx, sqlReady).Scan(&e.Schema, &e.Standby, &e.ReadOnly); err != nil {
+	var state readiness
+	if err := state.scan(s.pool.QueryRow(ctx, sqlReady)); err != nil {
 		return e, wrap("examine the database", err)
 	}
+	e.Schema, e.Standby, e.ReadOnly, e.Unconfirmed = state.schema, state.standby, state.readOnly, state.unconfirmed > standbyPatience
 	err = s.pool.QueryRow(ctx, sqlMissingRights).Scan(&e.MissingRights, &e.AuditUnguarded)
 	return e, wrap("examine the database", err)
 }

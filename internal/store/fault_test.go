@@ -68,6 +68,55 @@ func TestAStandbyIsNotReady(t *testing.T) {
 	submit(t, s, submission("A", "two"))
 }
 
+// While a synchronous standby does not confirm, what is committed is not
+// acknowledged, and who asks is told why. It goes on when the standby is there,
+// or nobody waits for it any more.
+func TestALostStandbyIsNamed(t *testing.T) {
+	t.Parallel()
+	c := pgtest.Start(t, pgtest.Options{Fast: true})
+	dsn := c.DSN()
+	s := open(t, dsn)
+	waitFor := func(standby string) {
+		sql(t, dsn, "ALTER SYSTEM SET synchronous_standby_names = '"+standby+"'")
+		sql(t, dsn, "SELECT pg_reload_conf()")
+	}
+	waitFor("absent")
+	testenv.Await(t, "the setting", func() bool {
+		var standby string
+		err := pgtest.Connect(t, dsn).QueryRow(t.Context(), "SHOW synchronous_standby_names").Scan(&standby)
+		return err == nil && standby == "absent"
+	})
+	stored := make(chan error, 1)
+	try := func() {
+		_, err := s.Submit(context.WithoutCancel(t.Context()), submission("A", "one"))
+		stored <- err
+	}
+	go try()
+	testenv.Await(t, "that it is said what is wrong", func() bool {
+		select {
+		case <-stored: // before all of the server knew of the setting
+			go try()
+		default:
+		}
+		return fault.CodeOf(s.Ready(t.Context())) == fault.StoreStandby
+	})
+	if e, err := s.Examine(t.Context()); err != nil || !e.Unconfirmed || e.Standby || e.ReadOnly {
+		t.Errorf("examine: got %+v, %v, want that commits wait", e, err)
+	}
+	select {
+	case err := <-stored:
+		t.Errorf("acknowledged without the standby: %v", err)
+	default:
+	}
+	waitFor("")
+	if err := <-stored; err != nil {
+		t.Errorf("submit: %v", err)
+	}
+	if err := s.Ready(t.Context()); err != nil {
+		t.Errorf("ready afterwards: %v", err)
+	}
+}
+
 // A database that somebody has set to refuse writes, as hosters do when a disk is nearly full,
 // is not ready, refuses for now and not for good, and works again as soon as it may.
 func TestADatabaseSetToReadOnlyIsNotReady(t *testing.T) {
