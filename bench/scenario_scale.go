@@ -71,7 +71,7 @@ func populate(ctx context.Context, c *cluster, n int) (*population, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := store.Migrate(ctx, dsn); err != nil {
+	if _, err := store.Migrate(ctx, dsn); err != nil {
 		return nil, err
 	}
 	later, err := dropIndexes(ctx, dsn)

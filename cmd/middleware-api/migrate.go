@@ -37,12 +37,8 @@ at the same time.`,
 		if err := become(&c.Config, userService); err != nil {
 			return err
 		}
-		dsn := databaseDSN(c.Database)
-		before, _, err := store.SchemaVersion(cmd.Context(), dsn)
+		before, err := store.Migrate(cmd.Context(), databaseDSN(c.Database))
 		if err != nil {
-			return err
-		}
-		if err := store.Migrate(cmd.Context(), dsn); err != nil {
 			return err
 		}
 		logging := newLogging(c)

@@ -135,7 +135,7 @@ func makeTemplate(ctx context.Context, admin string) (string, error) {
 	if _, err := conn.Exec(ctx, "CREATE DATABASE "+name+"_new"); err != nil {
 		return "", err
 	}
-	if err := store.Migrate(ctx, withDatabase(admin, name+"_new")); err != nil {
+	if _, err := store.Migrate(ctx, withDatabase(admin, name+"_new")); err != nil {
 		return "", err
 	}
 	_, err = conn.Exec(ctx, "ALTER DATABASE "+name+"_new RENAME TO "+name)

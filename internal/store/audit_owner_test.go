@@ -66,12 +66,12 @@ func TestTheAuditTrailCanHaveAnotherOwner(t *testing.T) {
 	database := root.Config().Database
 	do(`CREATE ROLE "` + prefix + `" LOGIN; CREATE ROLE "` + prefix + `-sync" LOGIN IN ROLE "` + prefix + `"; ALTER DATABASE ` + database + ` OWNER TO "` + prefix + `"`)
 	service := dsn + " options='-c role=" + prefix + "'"
-	if err := store.Migrate(t.Context(), service); err != nil {
+	if _, err := store.Migrate(t.Context(), service); err != nil {
 		t.Fatal(err)
 	}
 	do(ownerCommands(t, database, prefix))
 
-	if err := store.Migrate(t.Context(), service); err != nil {
+	if _, err := store.Migrate(t.Context(), service); err != nil {
 		t.Errorf("migrating again: %v", err)
 	}
 	for _, role := range []string{prefix, prefix + "-sync"} {

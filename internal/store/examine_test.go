@@ -42,7 +42,8 @@ func TestExamineSeesAMissingSchema(t *testing.T) {
 func TestMigrateRefusesOtherEncodings(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.Encoded(t, "LATIN1")
-	f, ok := fault.Of(store.Migrate(t.Context(), dsn))
+	_, err := store.Migrate(t.Context(), dsn)
+	f, ok := fault.Of(err)
 	if !ok || f.Code != fault.StoreSchema || f.Text != "The database has the encoding LATIN1, and must have UTF8." || f.Remedy != "Make it anew: createdb -T template0 -E UTF8" {
 		t.Errorf("got %+v, want that the encoding is wrong", f)
 	}

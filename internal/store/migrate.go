@@ -37,27 +37,36 @@ func Schema() string {
 // Migrate brings the schema of the database to this version. It only ever goes
 // forward; migrations are compatible with the version before, which may still
 // be running. Several processes may call it at once: an advisory lock lets one
-// do the work while the others wait.
-func Migrate(ctx context.Context, dsn string) error {
+// do the work while the others wait. It gives the version that it found, 0
+// where there was no schema.
+func Migrate(ctx context.Context, dsn string) (from int64, err error) {
 	p, db, err := migrator(ctx, dsn)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { _ = db.Close() }()
+	from, err = migrate(ctx, p, db)
+	return from, wrap("migrate the schema", err)
+}
+
+func migrate(ctx context.Context, p *goose.Provider, db *sql.DB) (from int64, err error) {
 	if err := checkEncoding(ctx, db); err != nil {
-		return wrap("migrate the schema", err)
+		return 0, err
+	}
+	if from, err = p.GetDBVersion(ctx); err != nil {
+		return 0, err
 	}
 	if err := failpoint.Hit(failpoint.MigrateBegin); err != nil {
-		return wrap("migrate the schema", err)
+		return from, err
 	}
 	_, err = p.Up(ctx)
 	for n := 1; n < migrationAttempts && isDeadlock(err); n++ {
 		_, err = p.Up(ctx)
 	}
 	if err != nil {
-		return wrap("migrate the schema", err)
+		return from, err
 	}
-	return wrap("migrate the schema", failpoint.Hit(failpoint.Migrated))
+	return from, failpoint.Hit(failpoint.Migrated)
 }
 
 // migrationAttempts is how often a migration is tried that meets uploads which
@@ -68,21 +77,6 @@ const migrationAttempts = 10
 func isDeadlock(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pg.Code == "40P01"
-}
-
-// SchemaVersion gives the version of the schema in the database and the one
-// that this program wants; they are equal after Migrate.
-func SchemaVersion(ctx context.Context, dsn string) (have, want int64, err error) {
-	p, db, err := migrator(ctx, dsn)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer func() { _ = db.Close() }()
-	have, want, err = p.GetVersions(ctx)
-	if err != nil {
-		return 0, 0, wrap("read the version of the schema", err)
-	}
-	return have, want, nil
 }
 
 // checkEncoding refuses a database without our tables that cannot hold every text: names of

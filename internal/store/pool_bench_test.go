@@ -53,7 +53,7 @@ func BenchmarkPoolSize(b *testing.B) {
 
 func migrated(tb testing.TB, dsn string) string {
 	tb.Helper()
-	if err := store.Migrate(tb.Context(), dsn); err != nil {
+	if _, err := store.Migrate(tb.Context(), dsn); err != nil {
 		tb.Fatal(err)
 	}
 	return dsn
