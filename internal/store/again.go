@@ -44,8 +44,11 @@ func repeat[T any](ctx context.Context, s *Store, mayRepeat func(error) bool, do
 // isCut says whether the connection failed and not the statement. Whether the
 // statement was done is open.
 func isCut(err error) bool {
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return isShutdown(pg)
+	if isUndone(err) {
+		return true
+	}
+	if _, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return false
 	}
 	return !errors.Is(err, context.DeadlineExceeded) && isConnection(err)
 }

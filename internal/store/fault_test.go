@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sys/unix"
 
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/pgtest"
@@ -444,11 +445,53 @@ func TestACommitWhoseEndNobodySawIsNoAcknowledgement(t *testing.T) {
 	}
 }
 
-// lossy passes a connection on to PostgreSQL until lose is called: of what comes
-// then, the question still arrives, and its answer does not.
+// lossy passes connections on to PostgreSQL until lose is set: of what comes
+// then, the question still arrives, and its answer does not. Those that there are can
+// be hushed and unplugged; new ones are passed on.
 type lossy struct {
 	dsn  string
 	lose atomic.Bool
+
+	mu      sync.Mutex
+	clients []net.Conn
+	hushed  map[net.Conn]bool
+}
+
+// hush leaves the connections that there are without answers, as a proxy that has
+// lost its server does.
+func (p *lossy) hush() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.clients {
+		p.hushed[c] = true
+	}
+}
+
+// unplug has the kernel drop what arrives on them as well, so that nothing is
+// confirmed, as of a machine that is gone.
+func (p *lossy) unplug(t *testing.T) {
+	t.Helper()
+	p.hush()
+	drop := &unix.SockFprog{Len: 1, Filter: &unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.clients {
+		raw := must(c.(*net.TCPConn).SyscallConn())(t)
+		err := raw.Control(func(fd uintptr) {
+			if err := unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, drop); err != nil {
+				t.Errorf("unplug: %v", err)
+			}
+		})
+		if err != nil && !errors.Is(err, net.ErrClosed) {
+			t.Errorf("unplug: %v", err)
+		}
+	}
+}
+
+func (p *lossy) silent(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hushed[c]
 }
 
 func startLossy(t *testing.T, dsn string) *lossy {
@@ -457,7 +500,10 @@ func startLossy(t *testing.T, dsn string) *lossy {
 	network, target := pgconn.NetworkAddress(config.Host, config.Port)
 	listener := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { _ = listener.Close() })
-	p := &lossy{dsn: fmt.Sprintf("host=127.0.0.1 port=%d user=%s dbname=%s", listener.Addr().(*net.TCPAddr).Port, config.User, config.Database)}
+	p := &lossy{
+		dsn:    fmt.Sprintf("host=127.0.0.1 port=%d user=%s dbname=%s", listener.Addr().(*net.TCPAddr).Port, config.User, config.Database),
+		hushed: map[net.Conn]bool{},
+	}
 	go func() {
 		for {
 			client, err := listener.Accept()
@@ -470,6 +516,9 @@ func startLossy(t *testing.T, dsn string) *lossy {
 				continue
 			}
 			go func() { _, _ = io.Copy(server, client); _ = server.Close() }()
+			p.mu.Lock()
+			p.clients = append(p.clients, client)
+			p.mu.Unlock()
 			go p.answers(client, server)
 		}
 	}()
@@ -484,8 +533,87 @@ func (p *lossy) answers(client, server net.Conn) {
 		if err != nil || p.lose.CompareAndSwap(true, false) {
 			return
 		}
+		if p.silent(client) {
+			continue
+		}
 		if _, err := client.Write(b[:n]); err != nil {
 			return
+		}
+	}
+}
+
+// Connections that have rested and lead nowhere by now, without anybody having said so,
+// fail no request: each is tried for a moment, and another one made.
+func TestConnectionsThatWentSilentFailNothing(t *testing.T) {
+	t.Parallel()
+	p := startLossy(t, pgtest.DSN(t))
+	s := must(store.Open(t.Context(), store.Options{DSN: p.dsn, MaxConns: 4}))(t)
+	t.Cleanup(s.Close)
+	var all sync.WaitGroup
+	for i := range 32 {
+		all.Go(func() { submit(t, s, submission(fmt.Sprint("A", i), "one")) })
+	}
+	all.Wait()
+	p.hush()
+	rested := time.Now().Add(1100 * time.Millisecond) // before, a connection counts as one that is in use
+	testenv.Await(t, "that the connections have rested", func() bool { return time.Now().After(rested) })
+	ctx, cancel := context.WithTimeout(t.Context(), clientPatience)
+	defer cancel()
+	if _, err := s.Submit(ctx, submission("B", "one")); err != nil {
+		t.Errorf("submit: %v", err)
+	}
+	if _, err := s.ARC(ctx, idOf("B")); err != nil {
+		t.Errorf("read: %v", err)
+	}
+}
+
+// clientPatience is how long a request is tried to be answered.
+const clientPatience = 25 * time.Second
+
+// Nor does the end of a machine of which nobody hears any more, whatever was under way.
+func TestConnectionsThatAreUnpluggedFailNothing(t *testing.T) {
+	t.Parallel()
+	for name, request := range map[string]func(context.Context, *store.Store) error{
+		"submit": func(ctx context.Context, s *store.Store) error {
+			_, err := s.Submit(ctx, submission("A", "one"))
+			return err
+		},
+		"read": func(ctx context.Context, s *store.Store) error { _, err := s.ARC(ctx, idOf("B")); return err },
+	} {
+		for _, asked := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, asked %t", name, asked), func(t *testing.T) {
+				t.Parallel()
+				dsn := pgtest.DSN(t)
+				p := startLossy(t, dsn)
+				s := must(store.Open(t.Context(), store.Options{DSN: p.dsn, MaxConns: 4}))(t)
+				t.Cleanup(s.Close)
+				submit(t, s, submission("B", "one"))
+				ctx, cancel := context.WithTimeout(t.Context(), clientPatience)
+				defer cancel()
+				if !asked {
+					p.unplug(t)
+					if err := request(ctx, s); err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				other := must(connect(dsn))(t)
+				defer other.Close(context.Background())
+				lock := must(other.Begin(t.Context()))(t)
+				must(lock.Exec(t.Context(), "LOCK TABLE arc"))(t)
+				answered := make(chan error, 1)
+				go func() { answered <- request(ctx, s) }()
+				testenv.Await(t, "the statement", func() bool {
+					var waiting bool
+					err := other.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'arc'::regclass AND NOT granted)").Scan(&waiting)
+					return err == nil && waiting
+				})
+				p.unplug(t)
+				must(lock.Exec(t.Context(), "ROLLBACK"))(t)
+				if err := <-answered; err != nil {
+					t.Error(err)
+				}
+			})
 		}
 	}
 }

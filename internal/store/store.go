@@ -2,18 +2,22 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sys/unix"
 
 	"github.com/fairagro/middleware-api/internal/fault"
 )
@@ -28,6 +32,12 @@ const (
 	maxStatements = 128
 	// connectTimeout is short: a client waits, and is told to come again.
 	connectTimeout = 5 * time.Second
+	// pingTimeout is how long a connection that has rested may take to show that it
+	// still leads anywhere.
+	pingTimeout = 2 * time.Second
+	// unheardTimeout is how long the other machine's kernel may go without
+	// confirming what it is sent. That of a server that takes its time confirms at once.
+	unheardTimeout = 8 * time.Second
 	// longStatement is for the work of a whole harvest or RDI at once.
 	longStatement = 30 * time.Minute
 	// groupLimit is the number of submissions that share a commit at most.
@@ -57,7 +67,7 @@ type Store struct {
 	pool       *pgxpool.Pool
 	log        *slog.Logger
 	eventLimit int
-	patience   time.Duration // with an ARC that somebody else holds
+	patience   time.Duration // with a statement, and with an ARC that somebody else holds
 	long       places        // for work on whole harvests
 	wide       places        // for questions that look at many ARCs
 
@@ -119,7 +129,13 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	config.MaxConnLifetime = time.Hour
 	config.MaxConnLifetimeJitter = 10 * time.Minute
 	config.MaxConnIdleTime = 10 * time.Minute
+	config.PingTimeout = pingTimeout
 	c := config.ConnConfig
+	c.DialFunc = (&net.Dialer{
+		Control: giveUpUnheard,
+		// While an answer is waited for, nothing else would be sent.
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: unheardTimeout / 2, Interval: unheardTimeout / 4},
+	}).DialContext
 	// Whether a connection may write is settled at its beginning: kept, it would go
 	// on refusing to when everybody else can again.
 	closing := c.OnPgError
@@ -144,6 +160,18 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 		return err
 	}
 	return config, nil
+}
+
+// giveUpUnheard has the kernel end a TCP connection whose other side is gone
+// without a word. By itself it would go on sending for a quarter of an hour.
+func giveUpUnheard(network, _ string, c syscall.RawConn) (err error) {
+	if !strings.HasPrefix(network, "tcp") {
+		return nil
+	}
+	failed := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(unheardTimeout.Milliseconds()))
+	})
+	return errors.Join(failed, err)
 }
 
 // sessionSettings is what holds in each of our sessions, as SQL.

@@ -98,10 +98,6 @@ func (s *Store) Submit(ctx context.Context, sub *Submission) (*Result, error) {
 	return r, nil
 }
 
-// groupTimeout ends a group that PostgreSQL neither finishes nor refuses; the
-// server's own statement time-out strikes before.
-const groupTimeout = 2 * time.Minute
-
 // touch recognises submissions of what is stored already.
 func (s *Store) touch(subs []*Submission) []answer[*Result] {
 	return s.together(subs, sqlTouch, s.touchArguments)
@@ -117,7 +113,8 @@ func (s *Store) put(subs []*Submission) []answer[*Result] {
 // together does a statement for a group. If it fails because of one member,
 // each member is tried alone, so that only the culprit fails.
 func (s *Store) together(subs []*Submission, sql string, arguments func([]*Submission) []any) []answer[*Result] {
-	ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
+	// PostgreSQL's own limit strikes before. Without it nobody waits any more.
+	ctx, cancel := context.WithTimeout(context.Background(), s.patience+connectTimeout)
 	defer cancel()
 	// What is stored already is found unchanged by the second attempt.
 	answers, err := again(ctx, s, func() ([]answer[*Result], error) { return s.statement(ctx, subs, sql, arguments(subs), lockPatience) })
