@@ -368,6 +368,30 @@ func TestDiskFull(t *testing.T) {
 	b.push(t, version(2))
 }
 
+// Where git does not say what the disk said, as versions from 2.45 on do not, a full one is
+// told as such all the same when a repository cannot be made for it.
+func TestDiskFullForANewRepository(t *testing.T) {
+	testenv.Root(t)
+	dir, programs := t.TempDir(), t.TempDir()
+	silent := "#!/bin/sh\n" + testenv.Program(t, "git", "git") + ` "$@" 2>/dev/null || { echo "error: failed to write new configuration file config.lock" >&2; exit 128; }` + "\n"
+	if err := os.WriteFile(filepath.Join(programs, "git"), []byte(silent), 0o755); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", programs+":"+os.Getenv("PATH"))
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		testenv.Skip(t, "cannot mount a small file system: "+err.Error())
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	ballast := filepath.Join(dir, "ballast")
+	_ = os.WriteFile(ballast, make([]byte, 1<<20), 0o600) // as far as it goes
+	b := &bench{open(t, git.Options{URL: "file://" + dir, Group: group}, nil), nil, filepath.Join(dir, group, arcID+".git")}
+	b.refused(t, version(1), "remote_storage_full")
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	b.push(t, version(1))
+}
+
 // A renamed repository is followed on the same server; the token never goes to another one.
 func TestRedirect(t *testing.T) {
 	t.Parallel()

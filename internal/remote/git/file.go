@@ -136,6 +136,18 @@ func removeOld(path string) {
 	}
 }
 
+// tryDisk tells what keeps a folder from being written to: git, from version 2.45
+// on, says of a full disk only that it could not write.
+func tryDisk(dir string) (err error) {
+	f, err := os.CreateTemp(dir, "try-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	_, err = f.Write(make([]byte, 16<<10)) // more than what a file needs that is small
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
 // goneSuffix ends the names of folders that are being removed.
 const goneSuffix = ".gone"
 
@@ -157,6 +169,9 @@ func (d *fileDialer) create(ctx context.Context, dir string) error {
 	}
 	cmd := gitCommand(ctx, "init", "--quiet", "--bare", "--template=", "--object-format=sha1", "--initial-branch="+d.branch, tmp)
 	if out, err := cmd.CombinedOutput(); err != nil {
+		if disk := tryDisk(tmp); disk != nil {
+			return fmt.Errorf("create repository: %w", disk)
+		}
 		return fmt.Errorf("create repository: %w: %s", err, bytes.TrimSpace(out))
 	}
 	if err := syncTree(tmp); err != nil {
