@@ -665,6 +665,59 @@ CREATE TRIGGER insist BEFORE INSERT ON arc FOR EACH ROW EXECUTE FUNCTION insist(
 	submit(t, open(t, dsn), submission("A", "x"))
 }
 
+// What somebody has set for all who use a database, for other programs perhaps, changes nothing
+// for us, and a migration takes as long as it takes.
+func TestSettingsOfTheDatabaseDoNotMatter(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Empty(t)
+	sql(t, dsn, `
+CREATE FUNCTION linger() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF to_regclass('arc') IS NULL THEN PERFORM pg_sleep(0.4); END IF;
+END $$;
+CREATE EVENT TRIGGER linger ON ddl_command_start EXECUTE FUNCTION linger();
+DO $$ DECLARE setting text; BEGIN
+    FOREACH setting IN ARRAY ARRAY['statement_timeout = 300', 'lock_timeout = 300', 'idle_session_timeout = 500',
+        'default_transaction_isolation = serializable', 'bytea_output = escape', 'datestyle = German', 'intervalstyle = sql_standard',
+        'extra_float_digits = -15', 'standard_conforming_strings = off', 'timezone = ''Asia/Kathmandu''', 'array_nulls = off',
+        'transform_null_equals = on', 'quote_all_identifiers = on', 'plan_cache_mode = force_custom_plan', 'enable_seqscan = off']
+    LOOP
+        EXECUTE format('ALTER DATABASE %I SET ', current_database()) || setting;
+    END LOOP;
+END $$`)
+	if _, err := store.Migrate(t.Context(), dsn); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dsn)
+	woken := listen(t, s)
+	<-woken // connected
+	submit(t, s, submission("A", "one"))
+	<-woken
+	submit(t, s, submission("A", "two"))
+	if n := must(s.RequestPushes(t.Context(), "r", store.Actor{}))(t); n != 1 {
+		t.Errorf("%d pushes asked for, want 1", n)
+	}
+	c := claim(t, s)
+	load(t, s, c)
+	push(t, s, c, "c1")
+	h := begin(t, s)
+	submit(t, s, inHarvest(h, "B", "one"))
+	if got := end(t, s, h, store.EndOptions{MissingLimit: 1}).Statistics; got != (store.Statistics{New: 1, Missing: 1}) {
+		t.Errorf("got %+v, want one new and one missing", got)
+	}
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	must(conn.Exec(t.Context(), "SET statement_timeout = 0"))(t)
+	var listening int
+	row := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_sleep(0.8), pg_stat_activity
+		WHERE datname = current_database() AND query LIKE 'LISTEN %' AND backend_start < clock_timestamp() - interval '0.8 s'`)
+	if err := row.Scan(&listening); err != nil || listening != 1 {
+		t.Errorf("%d sessions have gone on listening (%v), want one", listening, err)
+	}
+	if got := read(t, s, idOf("A")); got.Version != 2 || got.Lifecycle != store.Missing || time.Since(got.LastSeen).Abs() > time.Hour {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // failures keeps the connections on which a statement failed.
 type failures struct{ sync.Map }
 

@@ -154,12 +154,16 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	c.RuntimeParams["timezone"] = "UTC"
 	// The rest is set when the session has begun: a pooler knows but a few
 	// parameters of a beginning, and refuses others.
-	setting := sessionSettings(timeout)
-	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.PgConn().Exec(ctx, setting).ReadAll()
+	config.AfterConnect = set(sessionSettings(timeout))
+	return config, nil
+}
+
+// set gives what makes settings, written as SQL, hold in a session.
+func set(settings string) func(context.Context, *pgx.Conn) error {
+	return func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.PgConn().Exec(ctx, settings).ReadAll()
 		return err
 	}
-	return config, nil
 }
 
 // giveUpUnheard has the kernel end a TCP connection whose other side is gone
@@ -181,6 +185,8 @@ func sessionSettings(timeout time.Duration) string {
 		{"statement_timeout", milliseconds(timeout)},
 		{"lock_timeout", milliseconds(timeout)},
 		{"idle_in_transaction_session_timeout", milliseconds(2 * timeout)},
+		// To rest is what connections of a pool do, and that of a listener most of all.
+		{"idle_session_timeout", "0"},
 		// "Acknowledged" must not depend on what the cluster's default happens to be.
 		{"synchronous_commit", "on"},
 		// Nor that a statement sees what those before it have waited for.
@@ -190,6 +196,12 @@ func sessionSettings(timeout time.Duration) string {
 		{"jit", "off"},
 		// Nor does a question that looks at many ARCs take more than one processor.
 		{"max_parallel_workers_per_gather", "0"},
+		// Values that come as text are read in these spellings.
+		{"bytea_output", "hex"},
+		{"datestyle", "ISO"},
+		{"intervalstyle", "postgres"},
+		{"extra_float_digits", "1"},
+		{"standard_conforming_strings", "on"},
 	} {
 		fmt.Fprintf(&b, "SET %s = %s;", setting[0], setting[1])
 	}
