@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -34,13 +35,31 @@ type box struct {
 	console *testenv.Log
 }
 
+// debian is the root of the system that boxes have: this machine's, or another
+// release, as debootstrap makes it.
+var debian = cmp.Or(os.Getenv("E2E_ROOT"), "/")
+
+// postgres is the version of PostgreSQL in it, and cluster the unit of its cluster.
+var (
+	postgres = installedPostgres()
+	cluster  = "postgresql@" + postgres + "-main"
+)
+
+func installedPostgres() string {
+	servers, _ := filepath.Glob(filepath.Join(debian, "usr/lib/postgresql/*/bin/postgres"))
+	if len(servers) == 0 {
+		return ""
+	}
+	return filepath.Base(filepath.Dir(filepath.Dir(servers[0])))
+}
+
 // bootScript runs in mount and process namespaces of its own. It boots nothing
 // of the host's own services, and lets packages start theirs.
 const bootScript = `set -eu
 W=$1; M=$W/m
 mount -t tmpfs -o mode=755 tmpfs "$W"
 mkdir "$W/u" "$W/w" "$M"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$W/u,workdir=$W/w" "$M" || exit 77
+mount -t overlay overlay -o "lowerdir=$3,upperdir=$W/u,workdir=$W/w" "$M" || exit 77
 rm -rf "$M"/etc/systemd/system/*.wants "$M"/etc/systemd/system/*.requires "$M"/etc/rc[S0-9].d "$M/usr/sbin/policy-rc.d"
 for u in systemd-resolved.service systemd-networkd.service systemd-timesyncd.service apt-daily.timer apt-daily-upgrade.timer; do
 	ln -sf /dev/null "$M/etc/systemd/system/$u"
@@ -70,7 +89,7 @@ func boot(tb testing.TB) *box {
 	testenv.Program(tb, "systemd-nspawn", "systemd-container")
 	testenv.Program(tb, "nsenter", "util-linux")
 	testenv.Program(tb, "apt-get", "apt")
-	if _, err := os.Stat("/usr/lib/postgresql/15/bin/postgres"); err != nil {
+	if postgres == "" {
 		testenv.Skip(tb, "PostgreSQL is missing: apt-get install postgresql")
 	}
 	boxes.slots <- struct{}{}
@@ -82,7 +101,7 @@ func boot(tb testing.TB) *box {
 
 	b := &box{tb: tb, console: &testenv.Log{}}
 	cmd := exec.Command("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc",
-		"sh", "-c", bootScript, "boot", tb.TempDir(), name)
+		"sh", "-c", bootScript, "boot", tb.TempDir(), name, debian)
 	cmd.Stdout, cmd.Stderr = b.console, b.console
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	exited := make(chan error, 1)

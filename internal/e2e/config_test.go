@@ -161,7 +161,7 @@ func TestDatabaseAway(t *testing.T) {
 	if n != "1" {
 		t.Errorf("said %s times that the database is away, want once", n)
 	}
-	b.sh("systemctl start postgresql@15-main")
+	b.sh("systemctl start " + cluster)
 	b.untilWorkers(2)
 	b.untilSynced(b.upload(sample(t)))
 }

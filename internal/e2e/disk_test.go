@@ -98,10 +98,10 @@ func TestFullDisk(t *testing.T) {
 		b.sh("systemctl start middleware-api.socket middleware-api middleware-api-sync")
 	})
 	t.Run("write-ahead log", func(t *testing.T) {
-		b.as(t).sh("systemctl stop postgresql@15-main")
+		b.as(t).sh("systemctl stop " + cluster)
 		b.small("/srv/wal", "64m", "postgres")
-		b.sh("cd /var/lib/postgresql/15/main && cp -a pg_wal/. /srv/wal/ && mv pg_wal pg_wal.old && ln -s /srv/wal pg_wal && chown -h postgres pg_wal")
-		b.sh("systemctl start postgresql@15-main")
+		b.sh("cd /var/lib/postgresql/" + postgres + "/main && cp -a pg_wal/. /srv/wal/ && mv pg_wal pg_wal.old && ln -s /srv/wal pg_wal && chown -h postgres pg_wal")
+		b.sh("systemctl start " + cluster)
 		b.untilWorkers(2)
 		b.until("readiness", "curl -sS --fail --max-time 5 http://127.0.0.1:8000/v3/readiness")
 		b.fill("/srv/wal")
@@ -109,7 +109,7 @@ func TestFullDisk(t *testing.T) {
 		says(t, "a refusal", refused, "HTTP/1.1 503", "Retry-After: ")
 		b.until("a status line", "systemctl show -p StatusText --value middleware-api@1 | grep -q 'serving without a database.*systemctl status postgresql'")
 		b.free("/srv/wal")
-		b.sh("systemctl restart postgresql@15-main") // which has given up
+		b.sh("systemctl restart " + cluster) // which has given up
 		b.allSynced(append(acknowledged, b.upload([]byte(strings.Replace(string(sample(t)), "barley-drought-2026", "barley-drought-2027", 1)))))
 	})
 	t.Run("repositories", func(t *testing.T) {

@@ -299,10 +299,10 @@ func start(tb testing.TB) *box {
 	d := packages(tb)
 	b := boot(tb)
 	// The machine may have no cluster of that name, or keep it on another port.
-	b.sh(`pg_lsclusters -h | awk '{ print $1, $2, $3 }' | grep -qx '15 main 5432' || {
+	b.sh(`pg_lsclusters -h | awk '{ print $1, $2, $3 }' | grep -qx '` + postgres + ` main 5432' || {
 		for v in $(pg_lsclusters -h | awk '{ print $1 ":" $2 }'); do pg_dropcluster --stop "${v%:*}" "${v#*:}"; done
-		pg_createcluster -p 5432 15 main; } 2>&1`)
-	b.sh("systemctl enable --now postgresql 2>&1 && systemctl start postgresql@15-main")
+		pg_createcluster -p 5432 ` + postgres + ` main; } 2>&1`)
+	b.sh("systemctl enable --now postgresql 2>&1 && systemctl start " + cluster)
 	self, err := os.Executable()
 	if err != nil {
 		tb.Fatal(err)

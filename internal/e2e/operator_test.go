@@ -41,7 +41,7 @@ func TestRootCanAskEverything(t *testing.T) {
 	b.untilSynced(id)
 	b.says("middleware-api explain "+id, "by local user root")
 	b.says("middleware-api doctor --push --bundle /root/bundle.tar.gz",
-		"ok database: PostgreSQL 15", "synchroniser run", "the exposure of middleware-api@1.service is",
+		"ok database: PostgreSQL "+postgres, "synchroniser run", "the exposure of middleware-api@1.service is",
 		"ok listeners: 127.0.0.1:8000 accepts connections", "ok git store", "ok trial push", "exit status 0")
 	b.says("tar -tzf /root/bundle.tar.gz", "journal.txt", "units.txt", "doctor.txt")
 	if foreign := b.sh("find /var/lib/middleware-api/arcs ! -user middleware-api-sync"); foreign != "" {
@@ -62,10 +62,10 @@ func TestStatusNamesWhatIsBroken(t *testing.T) {
 	b.sh("systemctl start middleware-api-sync.service")
 	b.until("green", "middleware-api status")
 
-	b.sh("systemctl stop postgresql@15-main")
+	b.sh("systemctl stop " + cluster)
 	b.says("middleware-api status", "red:", "The database cannot be reached at the moment.", "systemctl status postgresql", "exit status 2")
 	b.says("middleware-api causes", "The database cannot be reached at the moment", "systemctl status postgresql", "exit status 69")
-	b.sh("systemctl start postgresql@15-main")
+	b.sh("systemctl start " + cluster)
 	b.until("green", "middleware-api status")
 
 	b.sh("mount -t tmpfs -o size=1m,uid=$(id -u middleware-api-sync),mode=0750 tmpfs /var/lib/middleware-api/arcs && head -c 1030000 /dev/zero >/var/lib/middleware-api/arcs/fill || true")

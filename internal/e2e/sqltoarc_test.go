@@ -144,7 +144,7 @@ func (b *box) converterFails(t *testing.T) {
 		{"wrong password", "echo wrong >/etc/sql-to-arc/soil.password", "printf '%s\\n' '" + rdiPassword + "' >/etc/sql-to-arc/soil.password", 77, false, "password authentication failed"},
 		{"wrong setting", "echo 'rdy: x' >>/etc/sql-to-arc/soil.yaml", "sed -i '/^rdy/d' /etc/sql-to-arc/soil.yaml", 78, false, "rdy: unknown setting; did you mean rdi?"},
 		{"wrong RDI", "sed -i 's/^rdi: demo/rdi: other/' /etc/sql-to-arc/soil.yaml", "sed -i 's/^rdi: other/rdi: demo/' /etc/sql-to-arc/soil.yaml", 77, false, "other"},
-		{"database away", "systemctl stop postgresql@15-main", "systemctl start postgresql@15-main", 69, true, "connection refused"},
+		{"database away", "systemctl stop " + cluster, "systemctl start " + cluster, 69, true, "connection refused"},
 	} {
 		b.sh(c.cause)
 		mark := b.mark()

@@ -137,12 +137,12 @@ func TestDatabaseComesAndGoes(t *testing.T) {
 	}
 
 	workers := fmt.Sprint(b.workers())
-	b.sh("systemctl restart middleware-api-sync && systemctl stop postgresql@15-main")
+	b.sh("systemctl restart middleware-api-sync && systemctl stop " + cluster)
 	b.until("a status line", "systemctl show -p StatusText --value middleware-api@2 | grep -q 'serving without a database.*systemctl status postgresql'")
 	b.until("a status line of the synchroniser", "systemctl show -p StatusText --value middleware-api-sync | grep -q 'serving without a database.*systemctl status postgresql'")
 	out := b.sh("curl -sS -i --max-time 10 http://127.0.0.1:8000/v3/arcs/" + id)
 	says(t, "an answer without a database", out, "503", "Retry-After: ", "X-Error-Code: store_unavailable")
-	b.sh("systemctl start postgresql@15-main")
+	b.sh("systemctl start " + cluster)
 	b.until("the usual status line", "systemctl show -p StatusText --value middleware-api@2 | grep -q 'serving: '")
 	b.untilSynced(b.upload([]byte(strings.Replace(string(sample(t)), "barley-drought-2026", "barley-drought-2027", 1))))
 	if after := fmt.Sprint(b.workers()); after != workers {
