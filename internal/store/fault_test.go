@@ -15,7 +15,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"golang.org/x/sys/unix"
 
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/pgtest"
@@ -467,24 +466,14 @@ func (p *lossy) hush() {
 	}
 }
 
-// unplug has the kernel drop what arrives on them as well, so that nothing is
-// confirmed, as of a machine that is gone.
+// unplug leaves them without confirmations as well, as a machine that is gone does.
 func (p *lossy) unplug(t *testing.T) {
 	t.Helper()
 	p.hush()
-	drop := &unix.SockFprog{Len: 1, Filter: &unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.clients {
-		raw := must(c.(*net.TCPConn).SyscallConn())(t)
-		err := raw.Control(func(fd uintptr) {
-			if err := unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, drop); err != nil {
-				t.Errorf("unplug: %v", err)
-			}
-		})
-		if err != nil && !errors.Is(err, net.ErrClosed) {
-			t.Errorf("unplug: %v", err)
-		}
+		testenv.Unplug(t, c)
 	}
 }
 

@@ -2,24 +2,21 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"golang.org/x/sys/unix"
 
 	"github.com/fairagro/middleware-api/internal/fault"
+	"github.com/fairagro/middleware-api/internal/tcp"
 )
 
 // Defaults of Options, and limits that are not for configuration.
@@ -35,9 +32,6 @@ const (
 	// pingTimeout is how long a connection that has rested may take to show that it
 	// still leads anywhere.
 	pingTimeout = 2 * time.Second
-	// unheardTimeout is how long the other machine's kernel may go without
-	// confirming what it is sent. That of a server that takes its time confirms at once.
-	unheardTimeout = 8 * time.Second
 	// longStatement is for the work of a whole harvest or RDI at once.
 	longStatement = 30 * time.Minute
 	// groupLimit is the number of submissions that share a commit at most.
@@ -131,11 +125,7 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	config.MaxConnIdleTime = 10 * time.Minute
 	config.PingTimeout = pingTimeout
 	c := config.ConnConfig
-	c.DialFunc = (&net.Dialer{
-		Control: giveUpUnheard,
-		// While an answer is waited for, nothing else would be sent.
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: unheardTimeout / 2, Interval: unheardTimeout / 4},
-	}).DialContext
+	c.DialFunc = tcp.Dialer(0).DialContext // which limits itself
 	// Whether a connection may write is settled at its beginning: kept, it would go
 	// on refusing to when everybody else can again.
 	closing := c.OnPgError
@@ -164,18 +154,6 @@ func set(settings string) func(context.Context, *pgx.Conn) error {
 		_, err := conn.PgConn().Exec(ctx, settings).ReadAll()
 		return err
 	}
-}
-
-// giveUpUnheard has the kernel end a TCP connection whose other side is gone
-// without a word. By itself it would go on sending for a quarter of an hour.
-func giveUpUnheard(network, _ string, c syscall.RawConn) (err error) {
-	if !strings.HasPrefix(network, "tcp") {
-		return nil
-	}
-	failed := c.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(unheardTimeout.Milliseconds()))
-	})
-	return errors.Join(failed, err)
 }
 
 // sessionSettings is what holds in each of our sessions, as SQL.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/remote"
+	"github.com/fairagro/middleware-api/internal/tcp"
 )
 
 // httpDialer speaks git's smart HTTP protocol
@@ -46,13 +47,23 @@ func Wrapped(t http.RoundTripper, wrap func(http.RoundTripper) http.RoundTripper
 	return wrap(t)
 }
 
-// NewTransport gives a transport with a limit for every step of connecting.
+// pingAfter is when a connection that many requests share has been silent for so
+// long that it has to show that the server is there, not only its machine; pingTimeout
+// is how long that may take. Else every request would wait on it, and the next as well.
+const (
+	pingAfter   = 20 * time.Second
+	pingTimeout = 10 * time.Second
+)
+
+// NewTransport gives a transport with a limit for every step of connecting, which
+// leaves connections that lead nowhere any more.
 func NewTransport(connect time.Duration, idle int) *http.Transport {
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:         tcp.Dialer(connect).DialContext,
 		TLSHandshakeTimeout: connect,
 		ForceAttemptHTTP2:   true,
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 		MaxIdleConns:        2 * idle,
 		MaxIdleConnsPerHost: 2 * idle,
 		IdleConnTimeout:     90 * time.Second,
