@@ -98,7 +98,11 @@ func TestPackageLife(t *testing.T) {
 	if left := b.sh(named + " | grep -vxFf /root/before || true"); left != "" {
 		t.Errorf("purge left\n%s", left)
 	}
-	if n := b.sh(`setpriv --reuid=postgres --clear-groups psql -qAtX -d middleware-api -c 'SELECT count(*) FROM arc' 2>&1 || true`); n == "0" || n == "" {
+	psql := "setpriv --reuid=postgres --clear-groups psql -qAtX -d middleware-api -c "
+	if locale := b.sh(psql + `"SELECT datcollate, datctype, lower('Ü') FROM pg_database WHERE datname = current_database()"`); locale != "C|C.UTF-8|ü" {
+		t.Errorf("the database has %s, want an order that no upgrade of the system changes, and letters of all languages", locale)
+	}
+	if n := b.sh(psql + `'SELECT count(*) FROM arc' 2>&1 || true`); n == "0" || n == "" {
 		t.Errorf("the database after the purge holds %s ARCs", n)
 	}
 	// Mounts of credentials go a moment after their units.
