@@ -89,6 +89,7 @@ type Syncer struct {
 	news   chan struct{} // the next sign of life is to be given now
 	hands  *hands
 	vitals vitals
+	born   time.Time
 	alone  time.Time // when suspects were last pushed alone; belongs to dispatch
 
 	mu      sync.Mutex
@@ -146,7 +147,7 @@ func New(st *store.Store, r remote.Remote, opt Options) *Syncer {
 		opt.Jitter = rand.Float64
 	}
 	return &Syncer{
-		store: st, remote: r, opt: opt, log: opt.Log, wake: make(chan struct{}, 1), news: make(chan struct{}, 1), hands: newHands(opt.Concurrency, opt.Lease),
+		store: st, remote: r, opt: opt, log: opt.Log, born: time.Now(), wake: make(chan struct{}, 1), news: make(chan struct{}, 1), hands: newHands(opt.Concurrency, opt.Lease),
 		held: map[*store.Claim]*holding{}, suspect: map[store.ID]bool{}, forbidden: map[store.ID]bool{},
 	}
 }

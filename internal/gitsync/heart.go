@@ -91,5 +91,5 @@ func (s *Syncer) signsOfLife(ctx context.Context) {
 func (s *Syncer) sign(host string) store.Synchroniser {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return store.Synchroniser{Holder: s.opt.Holder, Host: host, Remote: s.opt.Remote, Pushing: len(s.held), Token: s.token}
+	return store.Synchroniser{Holder: s.opt.Holder, Host: host, Remote: s.opt.Remote, Up: time.Since(s.born), Pushing: len(s.held), Token: s.token}
 }

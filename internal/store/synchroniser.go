@@ -21,10 +21,11 @@ const (
 
 // Synchroniser is a process that pushes, as it last told of itself.
 type Synchroniser struct {
-	Holder    string // unique name of the process
+	Holder    string // name of the process; in a container one started anew has the same
 	Host      string
 	Remote    string
-	StartedAt time.Time
+	Up        time.Duration // since its start, as it tells
+	StartedAt time.Time     // by the clock of the database
 	Beat      time.Time     // last sign of life
 	Age       time.Duration // of the last sign of life, by the clock of the database
 	Pushing   int           // ARCs in its hands then
@@ -46,14 +47,14 @@ type Token struct {
 // Beat says that a synchroniser lives.
 func (s *Store) Beat(ctx context.Context, q Synchroniser) error {
 	_, err := s.pool.Exec(ctx, sqlBeat, q.Holder, q.Host, q.Remote, q.Pushing,
-		q.Token.Name, orNull(q.Token.Ends), q.Token.Refused)
+		q.Token.Name, orNull(q.Token.Ends), q.Token.Refused, q.Up)
 	return wrap("sign of life", err)
 }
 
 const sqlBeat = `
-INSERT INTO synchroniser (holder, host, remote, pushing, token_name, token_ends_at, token_refused)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (holder) DO UPDATE SET beat_at = now(), ended_at = NULL, pushing = excluded.pushing,
+INSERT INTO synchroniser (holder, host, remote, pushing, token_name, token_ends_at, token_refused, started_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, now() - $8::interval)
+ON CONFLICT (holder) DO UPDATE SET beat_at = now(), started_at = excluded.started_at, ended_at = NULL, pushing = excluded.pushing,
     token_name = excluded.token_name, token_ends_at = excluded.token_ends_at, token_refused = excluded.token_refused`
 
 // EndBeat says that a synchroniser ends in order.

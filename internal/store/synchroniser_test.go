@@ -56,6 +56,19 @@ func TestSignsOfLife(t *testing.T) {
 	if err := s.Beat(t.Context(), store.Synchroniser{Holder: "a/7", Host: "a", Remote: "git"}); err != nil || !alive() {
 		t.Errorf("after its return: %v, alive %t", err, alive())
 	}
+	// In a container the same name is that of another process.
+	if err := s.Beat(t.Context(), store.Synchroniser{Holder: "a/7", Host: "a", Remote: "git", Up: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	if list = must(s.Synchronisers(t.Context()))(t); list[0].Beat.Sub(list[0].StartedAt).Round(time.Minute) != time.Hour {
+		t.Errorf("started at %s, told at %s that it has lived for an hour", list[0].StartedAt, list[0].Beat)
+	}
+	if err := s.Beat(t.Context(), store.Synchroniser{Holder: "a/7", Host: "a", Remote: "git"}); err != nil {
+		t.Fatal(err)
+	}
+	if list = must(s.Synchronisers(t.Context()))(t); !list[0].StartedAt.Equal(list[0].Beat) {
+		t.Errorf("started at %s, want %s: it has been started anew", list[0].StartedAt, list[0].Beat)
+	}
 	// b is started anew, under the name of another process.
 	if err := s.Beat(t.Context(), store.Synchroniser{Holder: "b/2", Host: "b", Remote: "git"}); err != nil {
 		t.Fatal(err)
