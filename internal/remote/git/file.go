@@ -221,7 +221,8 @@ func gitCommand(ctx context.Context, args ...string) *exec.Cmd {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
 	}
-	cmd.Env = append(cmd.Env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0")
+	// References are files: their locks and what is to be on disk are known to us.
+	cmd.Env = append(cmd.Env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_DEFAULT_REF_FORMAT=files")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
@@ -247,7 +248,7 @@ func startService(ctx context.Context, service, dir string, alive *os.File) (ses
 	// before git says ok. One pack per push instead of single objects: two files to
 	// wait for instead of dozens.
 	args := []string{"-c", "core.fsync=committed,reference", "-c", "transfer.unpackLimit=1",
-		"-c", "gc.autoDetach=false", "-c", fmt.Sprintf("receive.autogc=%t", packs(dir) >= manyPacks),
+		"-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false", "-c", fmt.Sprintf("receive.autogc=%t", packs(dir) >= manyPacks),
 		"-c", "uploadpack.allowFilter=true", strings.TrimPrefix(service, "git-"), dir}
 	s := &processSession{cmd: gitCommand(ctx, args...), dir: dir, errors: &talk{}, writes: service == receivePack}
 	s.cmd.Stderr = s.errors

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -155,6 +156,7 @@ func TestRecordPromisesTooMuch(t *testing.T) {
 	both(t, nil, func(t *testing.T, b *bench) {
 		t.Helper()
 		first := b.push(t, version(1))
+		b.git(t, "config", "transfer.fsckObjects", "true") // as GitLab does, in other words then
 		snap, err := remote.DecodeSnapshot(first.State)
 		if err != nil {
 			t.Fatal(err)
@@ -205,6 +207,32 @@ func TestLargeARC(t *testing.T) {
 			t.Errorf("left in the scratch folder: %v, %v", left, err)
 		}
 	})
+}
+
+// What somebody has told git to do on this machine, for repositories of other kinds, changes
+// nothing for ours.
+func TestSettingsOfTheMachineDoNotMatter(t *testing.T) {
+	home := t.TempDir()
+	settings := "[init]\n\tdefaultBranch = trunk\n\tdefaultRefFormat = reftable\n\tdefaultObjectFormat = sha256\n" +
+		"[safe]\n\tbareRepository = explicit\n[core]\n\tautocrlf = true\n\tlogAllRefUpdates = always\n[commit]\n\tgpgSign = true\n" +
+		"[gc]\n\tauto = 1\n[maintenance]\n\tautoDetach = true\n[transfer]\n\tfsckObjects = true\n[protocol]\n\tversion = 2\n"
+	if err := os.WriteFile(filepath.Join(home, ".gitconfig"), []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HOME", home)
+	for name, b := range map[string]*bench{
+		"small": overFile(t, nil),
+		"large": overFile(t, func(o *git.Options) { o.MemoryLimit = 10; o.SizeLimit = 4096; o.ScratchDir = t.TempDir() }),
+	} {
+		first := b.push(t, version(1))
+		p := version(2)
+		p.Recorded = first.State
+		b.push(t, p)
+		if _, err := os.Stat(filepath.Join(b.repo, "refs", "heads", "main")); err != nil {
+			t.Errorf("%s: the branch is no file: %v", name, err)
+		}
+		b.git(t, "fsck", "--strict")
+	}
 }
 
 // A path that would leave the folder or that git keeps for itself is refused before anything is sent.

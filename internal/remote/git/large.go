@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -51,7 +52,7 @@ func (w *workshop) fill(ctx context.Context, files []remote.File, limit int64) e
 	if out, err := gitCommand(ctx, "init", "--quiet", "--bare", "--template=", "--object-format=sha1", w.dir).CombinedOutput(); err != nil {
 		return fmt.Errorf("git init: %w: %s", err, out)
 	}
-	cmd := gitCommand(ctx, "-C", w.dir, "-c", "fastimport.unpackLimit=0", "-c", "core.fsync=none", "fast-import", "--quiet", "--depth=0")
+	cmd := w.command(ctx, "-c", "fastimport.unpackLimit=0", "-c", "core.fsync=none", "fast-import", "--quiet", "--depth=0")
 	said := &talk{}
 	cmd.Stderr = said
 	in, err := cmd.StdinPipe()
@@ -144,8 +145,14 @@ func (w *workshop) pack(ctx context.Context, out *built) (*packFile, error) {
 	return &packFile{f, size}, nil
 }
 
+// command prepares git for the repository, which it names: a git that was told not to
+// look for bare ones (safe.bareRepository) takes no other.
+func (w *workshop) command(ctx context.Context, args ...string) *exec.Cmd {
+	return gitCommand(ctx, append([]string{"-C", w.dir, "--git-dir", "."}, args...)...)
+}
+
 func (w *workshop) run(ctx context.Context, in io.Reader, out *os.File, args ...string) error {
-	cmd := gitCommand(ctx, append([]string{"-C", w.dir}, args...)...)
+	cmd := w.command(ctx, args...)
 	said := &talk{}
 	cmd.Stdin, cmd.Stderr = in, said
 	if out != nil {

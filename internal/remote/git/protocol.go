@@ -179,7 +179,7 @@ func codeOf(text string) fault.Code {
 		{fault.PushForbidden, []string{"not allowed to push", "insufficient permission", "permission denied", "dubious ownership"}},
 		{fault.HookDeclined, []string{"hook declined"}},
 		{fault.RepositoryBusy, []string{"failed to update ref", "cannot lock ref", "unable to create", ".lock", "failed to lock", "non-fast-forward", "fetch first", "stale info", "but expected"}},
-		{codeIncomplete, []string{"missing necessary objects", "unresolved deltas", "did not receive expected object", "missing blob", "missing tree"}},
+		{codeIncomplete, []string{"missing necessary objects", "unresolved deltas", "did not receive expected object", "object of unexpected type", "missing blob", "missing tree"}},
 		{fault.ContentRejected, []string{"fsck error", "error in object", "error: object "}},
 	} {
 		for _, w := range rule.words {
