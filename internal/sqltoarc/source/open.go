@@ -91,8 +91,12 @@ var pgParameters = map[string]string{
 }
 
 // pgSettings follow. The order of rows must not depend on what other sessions are
-// scanning, and a snapshot has to outlast an API that is away for a while.
+// scanning, and a snapshot has to outlast an API that is away for a while. Our own
+// statements, and what they find in definitions of views, must not be read in another way
+// because other programs need that; how values are spelled is for the database to say.
 const pgSettings = `
+SET standard_conforming_strings TO on;
+SET quote_all_identifiers TO off;
 SET synchronize_seqscans TO off;
 SET max_parallel_workers_per_gather TO 0;
 SET default_transaction_read_only TO on;

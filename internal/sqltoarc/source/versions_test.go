@@ -152,6 +152,11 @@ func TestVersionsAreNotTrusted(t *testing.T) {
 			connection := postgres(t)
 			each(t, connection, versioned)
 			each(t, connection, statements)
+			// As other programs may need it.
+			each(t, connection, []string{`DO $$ BEGIN
+				EXECUTE format('ALTER DATABASE %I SET standard_conforming_strings = off', current_database());
+				EXECUTE format('ALTER DATABASE %I SET quote_all_identifiers = on', current_database());
+			END $$`})
 			if strings.HasPrefix(why, "may not read") {
 				connection = "postgresql://vreader@" + connection[strings.IndexByte(connection, '@')+1:]
 			}
