@@ -54,13 +54,13 @@ func URL(tb testing.TB) string {
 		tb.Fatalf("private MariaDB: %v", err)
 	}
 	name := "test_" + strings.ToLower(rand.Text())
-	admin := s.open("mysql")
+	admin := s.open()
 	defer func() { _ = admin.Close() }()
 	if _, err := admin.ExecContext(tb.Context(), "CREATE DATABASE "+name); err != nil {
 		tb.Fatalf("create database: %v", err)
 	}
 	tb.Cleanup(func() {
-		admin := s.open("mysql")
+		admin := s.open()
 		defer func() { _ = admin.Close() }()
 		_, _ = admin.ExecContext(context.Background(), "DROP DATABASE IF EXISTS "+name)
 	})
@@ -78,9 +78,9 @@ type server struct {
 
 func (s *server) socket() string { return filepath.Join(s.dir, "socket") }
 
-func (s *server) open(database string) *sql.DB {
+func (s *server) open() *sql.DB {
 	config := mysql.NewConfig()
-	config.User, config.Net, config.Addr, config.DBName = "root", "unix", s.socket(), database
+	config.User, config.Net, config.Addr, config.DBName = "root", "unix", s.socket(), "mysql"
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
 		panic(err) // the configuration is constant
@@ -200,13 +200,25 @@ func (s *server) run() error {
 	if err := <-started; err != nil {
 		return err
 	}
-	return s.awaitAnswer()
+	if err := s.awaitAnswer(); err != nil {
+		return err
+	}
+	return s.restrict()
+}
+
+// restrict sets what an administrator may have set to protect people at a prompt. No
+// dataset may be lost to it.
+func (s *server) restrict() error {
+	db := s.open()
+	defer func() { _ = db.Close() }()
+	_, err := db.ExecContext(context.Background(), "SET GLOBAL sql_select_limit = 3")
+	return err
 }
 
 func (s *server) awaitAnswer() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	db := s.open("mysql")
+	db := s.open()
 	defer func() { _ = db.Close() }()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -141,8 +141,9 @@ func parseMySQL(u *url.URL) (*address, error) {
 	// With the parameters in the statement the answer comes as text.
 	config.InterpolateParams = true
 	q := u.Query()
-	// A snapshot has to outlast an API that is away for a while.
-	config.Params = map[string]string{"wait_timeout": "28800"}
+	// A snapshot has to outlast an API that is away for a while. A limit that protects
+	// people at a prompt would leave out datasets without a word.
+	config.Params = map[string]string{"wait_timeout": "28800", "sql_select_limit": "18446744073709551615"}
 	if mode, ok := q["sql_mode"]; ok {
 		config.Params["sql_mode"] = "'" + strings.ReplaceAll(mode[0], "'", "''") + "'"
 	}
