@@ -550,7 +550,7 @@ func TestDoctorLooksAtFilesAndSockets(t *testing.T) {
 
 	private, public := filepath.Join(dir, "private"), filepath.Join(dir, "public")
 	for path, mode := range map[string]os.FileMode{private: 0o600, public: 0o644} {
-		if err := os.WriteFile(path, []byte("x"), mode); err != nil {
+		if err := errors.Join(os.WriteFile(path, []byte("x"), mode), os.Chmod(path, mode)); err != nil { // whatever the umask
 			t.Fatal(err)
 		}
 	}
