@@ -125,7 +125,7 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	config.MaxConnIdleTime = 10 * time.Minute
 	config.PingTimeout = pingTimeout
 	c := config.ConnConfig
-	c.DialFunc = tcp.Dialer(0).DialContext // which limits itself
+	c.DialFunc = tcp.Dialer(0).DialContext // the time for connecting is set above
 	// Whether a connection may write is settled at its beginning: kept, it would go
 	// on refusing to when everybody else can again.
 	closing := c.OnPgError
