@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,13 +44,25 @@ func Pooler(tb testing.TB, dsn, mode string) string {
 	log := &testenv.Log{}
 	cmd := exec.CommandContext(context.WithoutCancel(tb.Context()), program, settings) // ended in order below
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
-	if err := cmd.Start(); err != nil {
+	// The kernel kills it when the thread that has started it ends, at the latest with us.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred, Pdeathsig: syscall.SIGKILL}
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(ended)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // at once
-		_ = cmd.Wait()
+		<-ended
 		if tb.Failed() {
 			tb.Log(log.String())
 		}
