@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -104,19 +103,8 @@ func boot(tb testing.TB) *box {
 		"sh", "-c", bootScript, "boot", tb.TempDir(), name, debian)
 	cmd.Stdout, cmd.Stderr = b.console, b.console
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
-	exited := make(chan error, 1)
-	started := make(chan error)
-	go func() {
-		// The box is told of our death when the thread that started it ends.
-		runtime.LockOSThread()
-		if err := cmd.Start(); err != nil {
-			started <- err
-			return
-		}
-		started <- nil
-		exited <- cmd.Wait()
-	}()
-	if err := <-started; err != nil {
+	exited, err := testenv.Start(cmd)
+	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { b.off(cmd, exited) })
@@ -124,12 +112,11 @@ func boot(tb testing.TB) *box {
 	deadline := time.Now().Add(bootLimit)
 	for b.init == 0 || !b.isRunning() {
 		select {
-		case err := <-exited:
-			exited <- err
+		case <-exited:
 			if cmd.ProcessState.ExitCode() == 77 {
 				testenv.Skip(tb, "an overlay of / cannot be mounted here")
 			}
-			tb.Fatalf("the box did not boot: %v\n%s", err, b.console)
+			tb.Fatalf("the box did not boot: %v\n%s", cmd.ProcessState, b.console)
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
@@ -164,7 +151,7 @@ func (b *box) isRunning() bool {
 	return state == "running" || state == "degraded"
 }
 
-func (b *box) off(cmd *exec.Cmd, exited <-chan error) {
+func (b *box) off(cmd *exec.Cmd, exited <-chan struct{}) {
 	if b.init != 0 {
 		if b.tb.Failed() {
 			b.keepJournal()

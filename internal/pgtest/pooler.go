@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -44,20 +43,9 @@ func Pooler(tb testing.TB, dsn, mode string) string {
 	log := &testenv.Log{}
 	cmd := exec.CommandContext(context.WithoutCancel(tb.Context()), program, settings) // ended in order below
 	cmd.Stdout, cmd.Stderr = log, log
-	// The kernel kills it when the thread that has started it ends, at the latest with us.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred, Pdeathsig: syscall.SIGKILL}
-	started, ended := make(chan error), make(chan struct{})
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(ended)
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
+	ended, err := testenv.Start(cmd)
+	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // startTimeout is generous because a kill -9 is followed by crash recovery,
@@ -49,7 +50,7 @@ type server struct {
 	swept   chan struct{}
 
 	process *os.Process
-	exited  chan struct{}
+	exited  <-chan struct{}
 }
 
 // newServer makes and starts a cluster below Dir, or below the temporary folder.
@@ -202,9 +203,8 @@ func (s *server) dataDir() string { return filepath.Join(s.dir, "data") }
 
 func (s *server) dsn() string { return "host=" + s.dir + " user=postgres dbname=postgres" }
 
-// start runs the postmaster and waits until it answers. It dies with us: the
-// kernel sends it SIGQUIT (immediate shutdown) when the thread that started it
-// ends, so that thread stays locked for as long as the postmaster lives.
+// start runs the postmaster and waits until it answers. It dies with us, by SIGQUIT
+// (immediate shutdown).
 func (s *server) start() error {
 	args := []string{"-D", s.dataDir(), "-k", s.dir}
 	for _, o := range s.options {
@@ -218,22 +218,12 @@ func (s *server) start() error {
 	cmd.Dir = s.dir
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred, Setsid: true, Pdeathsig: syscall.SIGQUIT}
-	started, exited := make(chan error), make(chan struct{})
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(exited)
-		defer func() { _ = logFile.Close() }()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
+	s.exited, err = testenv.Start(cmd)
+	_ = logFile.Close() // the postmaster has it
+	if err != nil {
 		return fmt.Errorf("start postgres: %w", err)
 	}
-	s.process, s.exited = cmd.Process, exited
+	s.process = cmd.Process
 	return s.awaitAnswer()
 }
 

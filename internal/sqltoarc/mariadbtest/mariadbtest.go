@@ -19,7 +19,6 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,7 +72,7 @@ type server struct {
 	dir     string
 	cred    *syscall.Credential
 	janitor *os.File
-	exited  chan struct{}
+	exited  <-chan struct{}
 }
 
 func (s *server) socket() string { return filepath.Join(s.dir, "socket") }
@@ -89,7 +88,7 @@ func (s *server) open() *sql.DB {
 }
 
 func start() (*server, error) {
-	s := &server{exited: make(chan struct{})}
+	s := &server{}
 	var err error
 	if s.cred, err = unprivileged(); err != nil {
 		return nil, err
@@ -173,8 +172,7 @@ func (s *server) install() error {
 	return nil
 }
 
-// run starts the server and waits until it answers. The kernel kills it when
-// the thread that started it ends, so that thread stays locked.
+// run starts the server and waits until it answers.
 func (s *server) run() error {
 	program, err := exec.LookPath("mariadbd")
 	if err != nil {
@@ -186,18 +184,7 @@ func (s *server) run() error {
 	cmd := exec.CommandContext(context.Background(), program, args...)
 	cmd.Dir = s.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred, Setsid: true, Pdeathsig: syscall.SIGKILL}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(s.exited)
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
+	if s.exited, err = testenv.Start(cmd); err != nil {
 		return err
 	}
 	if err := s.awaitAnswer(); err != nil {
