@@ -452,8 +452,7 @@ type lossy struct {
 	lose atomic.Bool
 
 	mu      sync.Mutex
-	clients []net.Conn
-	hushed  map[net.Conn]bool
+	clients map[net.Conn]bool // whether they are hushed
 }
 
 // hush leaves the connections that there are without answers, as a proxy that has
@@ -461,8 +460,8 @@ type lossy struct {
 func (p *lossy) hush() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, c := range p.clients {
-		p.hushed[c] = true
+	for c := range p.clients {
+		p.clients[c] = true
 	}
 }
 
@@ -472,7 +471,7 @@ func (p *lossy) unplug(t *testing.T) {
 	p.hush()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, c := range p.clients {
+	for c := range p.clients {
 		testenv.Unplug(t, c)
 	}
 }
@@ -480,7 +479,7 @@ func (p *lossy) unplug(t *testing.T) {
 func (p *lossy) silent(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.hushed[c]
+	return p.clients[c]
 }
 
 func startLossy(t *testing.T, dsn string) *lossy {
@@ -490,8 +489,8 @@ func startLossy(t *testing.T, dsn string) *lossy {
 	listener := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { _ = listener.Close() })
 	p := &lossy{
-		dsn:    fmt.Sprintf("host=127.0.0.1 port=%d user=%s dbname=%s", listener.Addr().(*net.TCPAddr).Port, config.User, config.Database),
-		hushed: map[net.Conn]bool{},
+		dsn:     fmt.Sprintf("host=127.0.0.1 port=%d user=%s dbname=%s", listener.Addr().(*net.TCPAddr).Port, config.User, config.Database),
+		clients: map[net.Conn]bool{},
 	}
 	go func() {
 		for {
@@ -506,7 +505,7 @@ func startLossy(t *testing.T, dsn string) *lossy {
 			}
 			go func() { _, _ = io.Copy(server, client); _ = server.Close() }()
 			p.mu.Lock()
-			p.clients = append(p.clients, client)
+			p.clients[client] = false
 			p.mu.Unlock()
 			go p.answers(client, server)
 		}

@@ -100,11 +100,6 @@ const WantedEncoding = "UTF8"
 
 const sqlEncoding = `SELECT current_setting('server_encoding'), to_regclass('arc') IS NULL`
 
-// migrationSettings are those of a session that migrates: what a large table needs takes
-// as long as it takes, and who waits for another migration is idle meanwhile.
-const migrationSettings = "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; " +
-	"SET idle_session_timeout = 0; SET default_transaction_isolation = 'read committed'"
-
 func migrator(ctx context.Context, dsn string) (*goose.Provider, *sql.DB, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
@@ -121,7 +116,8 @@ func migrator(ctx context.Context, dsn string) (*goose.Provider, *sql.DB, error)
 	if err != nil {
 		return nil, nil, fmt.Errorf("embedded migrations: %w", err)
 	}
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(set(migrationSettings)))
+	// What a large table needs takes as long as it takes.
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(set(sessionSettings(0))))
 	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker),
 		goose.WithDisableGlobalRegistry(true))
 	if err != nil {

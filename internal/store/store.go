@@ -156,7 +156,7 @@ func set(settings string) func(context.Context, *pgx.Conn) error {
 	}
 }
 
-// sessionSettings is what holds in each of our sessions, as SQL.
+// sessionSettings is what holds in each of our sessions, as SQL; a timeout of 0 is none.
 func sessionSettings(timeout time.Duration) string {
 	var b strings.Builder
 	for _, setting := range [][2]string{
