@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -152,7 +153,17 @@ func withDefaults(opt Options) Options {
 }
 
 // Repo gives the path of an ARC's repository below the server.
-func (r *Remote) Repo(arcID string) string { return r.opt.Group + "/" + arcID + ".git" }
+func (r *Remote) Repo(arcID string) string { return RepoAt(r.opt.Group, arcID, "") }
+
+// RepoAt gives the path of an ARC's repository that was recorded as ref, which may
+// have another name. What is recorded of another group is where the ARC was before
+// the configuration was changed, and not where it is to be now.
+func RepoAt(group, arcID, ref string) string {
+	if strings.EqualFold(path.Dir(ref), group) {
+		return ref
+	}
+	return group + "/" + arcID + ".git"
+}
 
 // Close ends idle connections.
 func (r *Remote) Close() { r.dial.close() }
@@ -160,9 +171,7 @@ func (r *Remote) Close() { r.dial.close() }
 // Head reads the newest commit of the branch, "" if there is none. Ref is the
 // path of the repository if it is not where it was to be expected.
 func (r *Remote) Head(ctx context.Context, arcID, ref string) (string, error) {
-	if ref == "" {
-		ref = r.Repo(arcID)
-	}
+	ref = RepoAt(r.opt.Group, arcID, ref)
 	ctx, step := span.Start(ctx, span.GitExists)
 	defer step.End()
 	head, err := r.HeadAt(ctx, ref)

@@ -67,7 +67,7 @@ func (a *API) Push(ctx context.Context, p *remote.Push) (remote.Result, error) {
 	if err != nil {
 		snap = &remote.Snapshot{}
 	}
-	j := &apiJob{API: a, Push: p, rec: snap, project: decodeKnown(snap.Extra)}
+	j := &apiJob{API: a, Push: p, rec: snap, project: a.client.known(snap.Extra)}
 	if j.project.ID == 0 || j.project.Meta != m.digest() || p.Forced {
 		if j.project, err = a.client.ensure(ctx, p.ARC, m); err != nil {
 			return remote.Result{}, err
@@ -445,12 +445,9 @@ func (j *apiJob) commitFailure(err error) error {
 
 // Head reads the newest commit of an ARC's project.
 func (a *API) Head(ctx context.Context, arcID, ref string) (string, error) {
-	path := a.opt.Group + "/" + arcID
-	if ref != "" {
-		path = strings.TrimSuffix(ref, ".git")
-	}
+	project := strings.TrimSuffix(git.RepoAt(a.opt.Group, arcID, ref), ".git")
 	b, err := asked(ctx, a.client, func(o gl.RequestOptionFunc) (*gl.Branch, *gl.Response, error) {
-		return a.client.api.Branches.GetBranch(path, a.opt.Branch, o)
+		return a.client.api.Branches.GetBranch(project, a.opt.Branch, o)
 	})
 	if notFound(err) {
 		return "", nil

@@ -26,6 +26,7 @@ type client struct {
 	api     *gl.Client
 	http    *http.Client
 	group   string
+	place   string // URL and group
 	topics  map[string]string
 	visible gl.VisibilityValue
 	timeout time.Duration // for one request
@@ -39,7 +40,7 @@ type client struct {
 
 func newClient(opt Options, redact *remote.Redactor) (*client, error) {
 	c := &client{
-		group: opt.Group, topics: opt.Topics, visible: gl.VisibilityValue(opt.Visibility), timeout: opt.RequestTimeout, redact: redact, log: opt.Log,
+		group: opt.Group, place: opt.URL + "/" + opt.Group, topics: opt.Topics, visible: gl.VisibilityValue(opt.Visibility), timeout: opt.RequestTimeout, redact: redact, log: opt.Log,
 		turn: opt.Turn,
 		http: &http.Client{
 			Transport:     &gate{next: git.Wrapped(git.NewTransport(opt.ConnectTimeout, opt.Concurrency), opt.Wrap), now: time.Now},

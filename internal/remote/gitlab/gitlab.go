@@ -134,7 +134,7 @@ func (r *Remote) Push(ctx context.Context, p *remote.Push) (remote.Result, error
 	if err != nil {
 		return remote.Result{}, err
 	}
-	k := decodeKnown(snap.Extra)
+	k := r.client.known(snap.Extra)
 	fresh := false
 	if k.ID == 0 || k.Meta != m.digest() || p.Forced {
 		fresh = true

@@ -23,13 +23,16 @@ import (
 // known is what is remembered of a project between two pushes, so that a push
 // needs no request about it.
 type known struct {
-	ID   int64  `json:"id"`
-	Path string `json:"path"` // full path, below the group
-	Meta string `json:"meta"` // digest of the metadata that was last set
+	ID    int64  `json:"id"`
+	Path  string `json:"path"`  // full path, below the group
+	Meta  string `json:"meta"`  // digest of the metadata that was last set
+	Place string `json:"place"` // where it was found: URL of GitLab and group
 }
 
-func decodeKnown(b []byte) (k known) {
-	if json.Unmarshal(b, &k) != nil {
+// known reads what is remembered. What was found elsewhere, before the configuration
+// was changed, says nothing here: the number is that of another project.
+func (c *client) known(b []byte) (k known) {
+	if json.Unmarshal(b, &k) != nil || k.Place != c.place {
 		return known{}
 	}
 	return k
@@ -67,7 +70,7 @@ func (c *client) ensure(ctx context.Context, arcID string, m metadata) (known, e
 	if err := c.refresh(ctx, p, arcID, m); err != nil {
 		return known{}, c.failure(err)
 	}
-	return known{ID: p.ID, Path: p.PathWithNamespace, Meta: m.digest()}, nil
+	return known{ID: p.ID, Path: p.PathWithNamespace, Meta: m.digest(), Place: c.place}, nil
 }
 
 func (c *client) findOrCreate(ctx context.Context, arcID string, m metadata) (*gl.Project, error) {

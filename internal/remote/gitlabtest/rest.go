@@ -100,6 +100,32 @@ func (g *GitLab) Add(group, name, title string) *Project {
 	return p
 }
 
+// AddGroup makes one more group.
+func (g *GitLab) AddGroup(name string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.groups[name] = int64(70 + len(g.groups))
+}
+
+// RenameGroup gives a group another path. Projects lead on from their old paths, the
+// group does not.
+func (g *GitLab) RenameGroup(from, to string) {
+	g.tb.Helper()
+	g.mu.Lock()
+	g.groups[to] = g.groups[from]
+	delete(g.groups, from)
+	var paths []string
+	for _, p := range g.projects {
+		if path.Dir(p.PathWithNamespace) == from {
+			paths = append(paths, p.PathWithNamespace)
+		}
+	}
+	g.mu.Unlock()
+	for _, old := range paths {
+		g.Change(old, func(p *Project) { p.PathWithNamespace = to + "/" + path.Base(old) })
+	}
+}
+
 // Change changes a project. A new path leads on from the old one, as after
 // renaming or moving in GitLab.
 func (g *GitLab) Change(fullPath string, f func(*Project)) {
