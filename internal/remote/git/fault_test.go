@@ -190,6 +190,27 @@ func TestServersThatAreReadOnly(t *testing.T) {
 	}
 }
 
+// A hook that declines because the server behind it is away, or takes too long, says nothing of the push: that comes through later. What it says of the limit of a namespace is a limit.
+func TestHooksThatCouldNotAsk(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]fault.Code{
+		"GitLab: Failed to authorize your Git request: internal API unreachable": fault.RemoteError,
+		"GitLab: Internal API error (502)":                                       fault.RemoteError,
+		"GitLab: 500 Internal Server Error":                                      fault.RemoteError,
+		"GitLab: 401 Unauthorized":                                               fault.RemoteError,
+		"GitLab: Push operation timed out\n\nTiming information for debugging purposes:\nChecking if LFS objects are missing... (50s)": fault.RemoteError,
+		"Gitea: Internal Server Error\nUnable to contact gitea: dial tcp 127.0.0.1:3000: connect: connection refused":                  fault.RemoteError,
+		"GitLab: Your push to this repository has been rejected because the namespace storage limit of 5 GiB has been reached.":        fault.QuotaExceeded,
+		"GitLab: Author 'middleware@fairagro.net' is not a member of team":                                                             fault.HookDeclined,
+	} {
+		b := overHTTP(t, nil)
+		gitlabtest.Hook(t, b.repo, "pre-receive", "cat >&2 <<'END'\n"+said+"\nEND\nexit 1")
+		b.refused(t, version(1), string(want))
+		gitlabtest.Hook(t, b.repo, "pre-receive", "exit 0")
+		b.push(t, version(1))
+	}
+}
+
 // A revoked token hits everyone: it is an incident, and the owner is the operator. Without any token a hidden repository is simply missing.
 func TestTokenRevoked(t *testing.T) {
 	t.Parallel()

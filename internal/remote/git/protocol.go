@@ -175,7 +175,9 @@ func codeOf(text string) fault.Code {
 		{fault.RepositoryBusy, []string{"repository is temporarily read-only"}}, // GitLab moves it to another disk
 		{fault.RemoteReadOnly, []string{"maintenance mode", "undergoing maintenance", "read-only gitlab instance", "read-only instance", "read-only file system"}},
 		{fault.RemoteError, []string{"input/output error", "stale file handle", "transport endpoint is not connected", "structure needs cleaning", "temporary object directory"}},
-		{fault.QuotaExceeded, []string{"size limit", "exceeds its limit", "over its storage", "storage quota", "exceeds maximum allowed size", "file size limit"}},
+		// A hook that could not ask the server behind it declines as well.
+		{fault.RemoteError, []string{"internal api unreachable", "internal api error", "internal server error", "internal server connection error", "gitlab: 401 unauthorized", "push operation timed out"}},
+		{fault.QuotaExceeded, []string{"size limit", "storage limit", "exceeds its limit", "over its storage", "storage quota", "exceeds maximum allowed size", "file size limit"}},
 		{fault.PushForbidden, []string{"not allowed to push", "insufficient permission", "permission denied", "dubious ownership"}},
 		{fault.HookDeclined, []string{"hook declined"}},
 		{fault.RepositoryBusy, []string{"failed to update ref", "cannot lock ref", "unable to create", ".lock", "failed to lock", "non-fast-forward", "fetch first", "stale info", "but expected"}},
