@@ -161,6 +161,15 @@ func judge(reason, said string, otherwise fault.Code) error {
 	return remote.Fail(code, errors.New(reason)).With(said)
 }
 
+// CodeOf gives the failure for what GitLab says of a push that it refuses; "" if it
+// has no words that are known.
+func CodeOf(said string) fault.Code {
+	if code := codeOf(said); code != codeIncomplete {
+		return code
+	}
+	return fault.RemoteError
+}
+
 // codeOf knows the words of git, GitLab and the operating system. The first that
 // matches decides: what a hook says is more exact than that it declined.
 func codeOf(text string) fault.Code {

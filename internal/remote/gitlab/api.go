@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -189,18 +190,10 @@ func (j *apiJob) branch(ctx context.Context) (*gl.Commit, error) {
 		return j.client.api.Branches.GetBranch(j.project.ID, j.opt.Branch, o)
 	})
 	if !notFound(err) {
-		if err != nil {
-			return nil, err
-		}
-		if b.Commit == nil || b.Commit.ID == "" {
-			return nil, remote.Fail(fault.RemoteError, errors.New("the answer describes no branch"))
-		}
-		return b.Commit, nil
+		return commitOf(b, err)
 	}
 	// No branch, or no project: two different things.
-	p, err := asked(ctx, j.client, func(o gl.RequestOptionFunc) (*gl.Project, *gl.Response, error) {
-		return j.client.api.Projects.GetProject(j.project.ID, nil, o)
-	})
+	p, err := j.ask(ctx)
 	if notFound(err) {
 		return nil, remote.Fail(fault.RepositoryMissing, fmt.Errorf("project %d", j.project.ID))
 	}
@@ -210,7 +203,41 @@ func (j *apiJob) branch(ctx context.Context) (*gl.Commit, error) {
 	if p.PathWithNamespace == "" {
 		p.PathWithNamespace = j.project.Path
 	}
-	return nil, j.client.usable(p) //nolint:nilnil // no commit yet, and that is no error
+	err = j.client.usable(p)
+	if err != nil || p.EmptyRepo || p.DefaultBranch == "" || p.DefaultBranch == j.opt.Branch {
+		return nil, err // no commit yet, and that is no error
+	}
+	return j.begin(ctx, p.DefaultBranch)
+}
+
+// begin makes our branch in a project that has others: GitLab makes the first commit
+// of an empty project only on a branch that is not there.
+func (j *apiJob) begin(ctx context.Context, at string) (*gl.Commit, error) {
+	b, err := asked(ctx, j.client, func(o gl.RequestOptionFunc) (*gl.Branch, *gl.Response, error) {
+		return j.client.api.Branches.CreateBranch(j.project.ID, &gl.CreateBranchOptions{Branch: &j.opt.Branch, Ref: &at}, o)
+	})
+	if err != nil {
+		return nil, j.commitFailure(ctx, err)
+	}
+	return commitOf(b, nil)
+}
+
+// commitOf gives the newest commit of a branch.
+func commitOf(b *gl.Branch, err error) (*gl.Commit, error) {
+	if err == nil && (b.Commit == nil || b.Commit.ID == "") {
+		err = remote.Fail(fault.RemoteError, errors.New("the answer describes no branch"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b.Commit, nil
+}
+
+// ask asks for the project.
+func (j *apiJob) ask(ctx context.Context) (*gl.Project, error) {
+	return asked(ctx, j.client, func(o gl.RequestOptionFunc) (*gl.Project, *gl.Response, error) {
+		return j.client.api.Projects.GetProject(j.project.ID, nil, o)
+	})
 }
 
 // tree is what is at the head, and which of that belongs to others and stays.
@@ -287,7 +314,7 @@ func (j *apiJob) page(ctx context.Context, opt *gl.ListTreeOptions) (nodes []*gl
 	defer cancel()
 	nodes, resp, err := j.client.api.Repositories.ListTree(j.project.ID, opt, gl.WithContext(ctx))
 	if err != nil {
-		return nil, false, err
+		return nil, false, j.client.clean(err)
 	}
 	next, said := resp.Header["X-Next-Page"]
 	return nodes, said && strings.Join(next, "") == "", nil
@@ -406,7 +433,7 @@ func (j *apiJob) commit(ctx context.Context, at, text string, chunk []action) (s
 		return j.client.api.Commits.CreateCommit(j.project.ID, opt, o)
 	})
 	if err != nil {
-		return "", j.commitFailure(err)
+		return "", j.commitFailure(ctx, err)
 	}
 	if c.ID == "" {
 		return "", remote.Fail(fault.ConnectionCut, errors.New("the answer describes no commit"))
@@ -417,30 +444,35 @@ func (j *apiJob) commit(ctx context.Context, at, text string, chunk []action) (s
 	return "", remote.Fail(fault.HeadMoved, fmt.Errorf("commit %s has the parents %v and not %s", c.ID, c.ParentIDs, at))
 }
 
-func (j *apiJob) commitFailure(err error) error {
+// commitFailure words an error of a commit, or of making the branch for it.
+func (j *apiJob) commitFailure(ctx context.Context, err error) error {
 	f := j.client.failure(err)
 	if notFound(err) {
 		return remote.Fail(fault.RepositoryMissing, err)
 	}
-	said := strings.ToLower(f.Detail)
-	// The first that matches decides: what a hook says is more exact than that it declined,
-	// and it may use the words of the last row for something else.
-	for _, rule := range []struct {
-		code  fault.Code
-		words []string
-	}{
-		{fault.BranchProtected, []string{"protected branch", "not allowed to push into this branch"}},
-		{fault.QuotaExceeded, []string{"size limit"}},
-		{fault.HookDeclined, []string{"hook declined"}},
-		{fault.HeadMoved, []string{"already exists", "doesn't exist", "does not exist", "has changed since"}},
-	} {
-		for _, w := range rule.words {
-			if strings.Contains(said, w) {
-				return remote.Fail(rule.code, err).With(f.Detail)
-			}
-		}
+	if f.Class != fault.Refused {
+		return f
 	}
-	return f
+	code := git.CodeOf(f.Detail)
+	has := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(strings.ToLower(f.Detail), w) })
+	}
+	switch {
+	case has("not allowed to push into this branch"):
+		code = fault.BranchProtected
+		// GitLab says the same of every project that takes no pushes at all.
+		if p, perr := j.ask(ctx); perr == nil && j.client.usable(p) != nil {
+			return j.client.usable(p)
+		}
+	case code != "":
+	case has("already exists", "doesn't exist", "does not exist", "has changed since"):
+		code = fault.HeadMoved
+	case f.Fault.Code == fault.GitLabRefused:
+		code = fault.PushRefused // not the project, but what was to be put into it
+	default:
+		return f
+	}
+	return remote.Fail(code, err).With(f.Detail)
 }
 
 // Head reads the newest commit of an ARC's project.
@@ -452,13 +484,11 @@ func (a *API) Head(ctx context.Context, arcID, ref string) (string, error) {
 	if notFound(err) {
 		return "", nil
 	}
+	c, err := commitOf(b, err)
 	if err != nil {
 		return "", a.client.failure(err)
 	}
-	if b.Commit == nil || b.Commit.ID == "" {
-		return "", remote.Fail(fault.RemoteError, errors.New("the answer describes no branch"))
-	}
-	return b.Commit.ID, nil
+	return c.ID, nil
 }
 
 // Check asks GitLab for our user and the group.

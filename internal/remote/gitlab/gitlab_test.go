@@ -407,7 +407,9 @@ func TestRefusedCommits(t *testing.T) {
 		"pre-receive hook declined: the repository has exceeded its size limit of 10 MB by 1": fault.QuotaExceeded,
 		"pre-receive hook declined: an issue with this name already exists":                   fault.HookDeclined,
 		"A file with this name already exists":                                                fault.HeadMoved,
-		"You are not allowed to do that":                                                      fault.GitLabRefused,
+		"Your push has been rejected, because the namespace storage limit has been reached":   fault.QuotaExceeded,
+		"Internal API unreachable":                                                            fault.RemoteError,
+		"Commit message does not follow the pattern '^[A-Z]+-'":                               fault.PushRefused,
 	} {
 		h := newHub(t, true, nil)
 		h.Script(func(r *http.Request) *gitlabtest.Fault {

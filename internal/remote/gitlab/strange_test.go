@@ -362,3 +362,57 @@ func TestBranchMaster(t *testing.T) {
 		}
 	})
 }
+
+// A project in which somebody began on another branch gets ours, over git as over REST, where GitLab makes no commit on a branch that is not there.
+func TestProjectBegunOnAnotherBranch(t *testing.T) {
+	t.Parallel()
+	both(t, nil, func(t *testing.T, h *hub) {
+		t.Helper()
+		h.Add(group, arcID, "Barley")
+		gitlabtest.Commit(t, h.Dir(full), map[string]string{"README.md": "mine"})
+		h.git(t, "branch", "-m", "main", "master")
+		theirs := h.git(t, "rev-parse", "master")
+		h.Change(full, func(p *gitlabtest.Project) { p.EmptyRepo, p.DefaultBranch = false, "master" })
+		p := version(2)
+		p.Recorded = h.push(t, version(1)).State
+		h.push(t, p)
+		if files := h.git(t, "ls-tree", "-r", "--name-only", "main"); files != "LICENSE\nassays/.gitkeep\nisa.investigation.xlsx" {
+			t.Errorf("files %q", files)
+		}
+		if now := h.git(t, "rev-parse", "master"); now != theirs {
+			t.Errorf("their branch is at %s and not at %s", now, theirs)
+		}
+	})
+}
+
+// A project that was archived since it was recorded is told as such, not as one whose branch is protected.
+func TestArchivedSince(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, true, nil)
+	p := version(2)
+	p.Recorded = h.push(t, version(1)).State
+	h.Change(full, func(p *gitlabtest.Project) { p.Archived = true })
+	h.refused(t, p, fault.ProjectArchived)
+	h.Change(full, func(p *gitlabtest.Project) { p.Archived = false })
+	h.push(t, p)
+}
+
+// A limit that is used up between two pages of a list is a limit, and not a broken connection.
+func TestLimitWithinAList(t *testing.T) {
+	t.Parallel()
+	h := behind(t, true, func(r *http.Request, answer *httptest.ResponseRecorder) {
+		if strings.HasSuffix(r.URL.Path, "/repository/tree") {
+			answer.Header().Set("RateLimit-Remaining", "0")
+			answer.Header().Set("RateLimit-Reset", fmt.Sprint(time.Now().Add(time.Hour).Unix()))
+		}
+	})
+	h.Add(group, arcID, "Barley")
+	files := map[string]string{}
+	for n := range 150 {
+		files[fmt.Sprint(n)] = "theirs"
+	}
+	gitlabtest.Commit(t, h.Dir(full), files)
+	if f := h.refused(t, version(1), fault.RateLimited); f.Fault.RetryAfter < 50*time.Minute {
+		t.Errorf("to be tried again after %s", f.Fault.RetryAfter)
+	}
+}

@@ -331,6 +331,8 @@ func (g *GitLab) project(w http.ResponseWriter, r *http.Request, id string, rest
 		g.edit(w, r, p)
 	case strings.HasPrefix(what, "GET repository/branches/"):
 		g.branch(w, p, strings.TrimPrefix(what, "GET repository/branches/"))
+	case what == "POST repository/branches":
+		g.newBranch(w, r, p)
 	case what == "GET repository/tree":
 		g.tree(w, r, p)
 	case what == "POST repository/commits":
@@ -374,6 +376,20 @@ func (g *GitLab) branch(w http.ResponseWriter, p *Project, name string) {
 		return
 	}
 	say(w, http.StatusOK, map[string]any{"name": name, "default": true, "protected": true, "commit": c})
+}
+
+// https://docs.gitlab.com/api/branches/#create-repository-branch
+func (g *GitLab) newBranch(w http.ResponseWriter, r *http.Request, p *Project) {
+	var in struct{ Branch, Ref string }
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		say(w, http.StatusBadRequest, map[string]any{"error": err.Error()})
+		return
+	}
+	if _, err := Git(g.dir(p.PathWithNamespace), "branch", in.Branch, in.Ref); err != nil {
+		say(w, http.StatusBadRequest, map[string]any{"message": "Branch already exists"})
+		return
+	}
+	g.branch(w, p, in.Branch)
 }
 
 func (g *GitLab) commitOf(p *Project, rev string) (map[string]any, error) {
@@ -447,6 +463,14 @@ func (g *GitLab) commit(w http.ResponseWriter, r *http.Request, p *Project) {
 	}
 	dir, ref := g.dir(p.PathWithNamespace), "refs/heads/"+in.Branch
 	parent, _ := Git(dir, "rev-parse", "--verify", "--quiet", ref)
+	switch branches, _ := Git(dir, "for-each-ref", "refs/heads"); {
+	case p.Archived:
+		say(w, http.StatusForbidden, map[string]any{"message": "403 Forbidden - You are not allowed to push into this branch"})
+		return
+	case parent == "" && branches != "":
+		refuse("You can only create or edit files when you are on a branch")
+		return
+	}
 	var stream strings.Builder
 	fmt.Fprintf(&stream, "commit %s\ncommitter group_77_bot <bot@example.org> now\ndata %d\n%s\n", ref, len(in.CommitMessage), in.CommitMessage)
 	if parent != "" {
