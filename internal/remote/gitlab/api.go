@@ -203,7 +203,7 @@ func (j *apiJob) branch(ctx context.Context) (*gl.Commit, error) {
 	if p.PathWithNamespace == "" {
 		p.PathWithNamespace = j.project.Path
 	}
-	err = j.client.usable(p)
+	err = j.client.usable(ctx, p)
 	if err != nil || p.EmptyRepo || p.DefaultBranch == "" || p.DefaultBranch == j.opt.Branch {
 		return nil, err // no commit yet, and that is no error
 	}
@@ -461,8 +461,10 @@ func (j *apiJob) commitFailure(ctx context.Context, err error) error {
 	case has("not allowed to push into this branch"):
 		code = fault.BranchProtected
 		// GitLab says the same of every project that takes no pushes at all.
-		if p, perr := j.ask(ctx); perr == nil && j.client.usable(p) != nil {
-			return j.client.usable(p)
+		if p, perr := j.ask(ctx); perr == nil {
+			if uerr := j.client.usable(ctx, p); uerr != nil {
+				return uerr
+			}
 		}
 	case code != "":
 	case has("already exists", "doesn't exist", "does not exist", "has changed since"):

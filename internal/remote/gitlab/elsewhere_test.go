@@ -3,6 +3,7 @@ package gitlab_test
 import (
 	"testing"
 
+	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/remote/gitlab"
 	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
 )
@@ -37,20 +38,10 @@ func TestAnotherGitLab(t *testing.T) {
 // When the configuration names another group, ARCs go there and not to where they were, and an audit looks there.
 func TestAnotherGroup(t *testing.T) {
 	t.Parallel()
-	both(t, nil, func(t *testing.T, old *hub) {
+	both(t, nil, func(t *testing.T, h *hub) {
 		t.Helper()
-		before := old.push(t, version(1))
-		_, rest := old.remote.(*gitlab.API)
-		opt := gitlab.Options{URL: old.URL, Group: "hub/new", Token: token}
-		h := &hub{GitLab: old.GitLab, log: old.log}
-		var err error
-		if h.remote, err = gitlab.New(opt); rest {
-			h.remote, err = gitlab.NewAPI(opt)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(h.remote.Close)
+		before := h.push(t, version(1))
+		h.inGroup(t, "hub/new")
 		h.AddGroup("hub/new")
 
 		if head, err := h.remote.Head(t.Context(), arcID, before.Ref); head != "" || err != nil {
@@ -69,4 +60,39 @@ func TestAnotherGroup(t *testing.T) {
 			t.Errorf("head %q, %v", head, err)
 		}
 	})
+}
+
+// A group that was renamed is one incident, and not many projects that somebody has moved out of it; all arrive when the configuration names the new one.
+func TestAGroupIsRenamed(t *testing.T) {
+	t.Parallel()
+	both(t, nil, func(t *testing.T, h *hub) {
+		t.Helper()
+		before := h.push(t, version(1))
+		h.RenameGroup(group, "hub/data")
+		p := version(2)
+		p.Recorded, p.Title = before.State, "Barley and rye"
+		if f := h.refused(t, p, fault.GroupMissing); f.Class != fault.Incident {
+			t.Errorf("class %s", f.Class)
+		}
+		h.inGroup(t, "hub/data")
+		res := h.push(t, p)
+		if n := gitlabtest.MustGit(t, h.Root+"/"+res.Ref, "rev-list", "--count", "main"); res.Ref != "hub/data/"+arcID+".git" || n != "2" {
+			t.Errorf("%s commits in %s", n, res.Ref)
+		}
+	})
+}
+
+// inGroup lets the remote be one for another group.
+func (h *hub) inGroup(tb testing.TB, name string) {
+	tb.Helper()
+	_, rest := h.remote.(*gitlab.API)
+	h.remote.Close()
+	opt := gitlab.Options{URL: h.URL, Group: name, Token: token}
+	var err error
+	if h.remote, err = gitlab.New(opt); rest {
+		h.remote, err = gitlab.NewAPI(opt)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
 }

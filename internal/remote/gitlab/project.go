@@ -64,7 +64,7 @@ func (c *client) ensure(ctx context.Context, arcID string, m metadata) (known, e
 	if p.PathWithNamespace == "" {
 		p.PathWithNamespace = c.group + "/" + arcID // a server that is only like GitLab
 	}
-	if err := c.usable(p); err != nil {
+	if err := c.usable(ctx, p); err != nil {
 		return known{}, err
 	}
 	if err := c.refresh(ctx, p, arcID, m); err != nil {
@@ -109,7 +109,7 @@ func real(p *gl.Project, err error) (*gl.Project, error) {
 }
 
 // usable refuses projects that take no pushes, or none of ours.
-func (c *client) usable(p *gl.Project) error {
+func (c *client) usable(ctx context.Context, p *gl.Project) error {
 	what := fmt.Errorf("project %s (id %d)", p.PathWithNamespace, p.ID)
 	inGroup := strings.EqualFold(path.Dir(p.PathWithNamespace), c.group)
 	// The older of the two names is what GitLab before 18 gives.
@@ -118,6 +118,11 @@ func (c *client) usable(p *gl.Project) error {
 	case marked || strings.Contains(p.Path, "deletion_scheduled-"):
 		return remote.Fail(fault.ProjectPendingDeletion, what)
 	case !inGroup:
+		// It may be the group that has another name now; projects lead on from their old paths.
+		c.forgetGroup()
+		if _, err := c.groupNumber(ctx); err != nil {
+			return c.everybody(err)
+		}
 		return remote.Fail(fault.ProjectMoved, what)
 	case p.Archived:
 		return remote.Fail(fault.ProjectArchived, what)
