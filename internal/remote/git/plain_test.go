@@ -273,3 +273,14 @@ func TestHeadOnAnotherBranch(t *testing.T) {
 		}
 	}
 }
+
+// A branch of others in the way of ours, which is no lock that somebody will give back, waits for whoever can remove it.
+func TestABranchInTheWay(t *testing.T) {
+	t.Parallel()
+	b := overHTTP(t, nil)
+	gitlabtest.Commit(t, b.repo, map[string]string{"README.md": "mine"})
+	b.git(t, "branch", "-m", "main", "main/theirs")
+	b.refused(t, version(1), "push_refused")
+	b.git(t, "branch", "-m", "main/theirs", "theirs")
+	b.push(t, version(1))
+}

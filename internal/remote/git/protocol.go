@@ -189,6 +189,7 @@ func codeOf(text string) fault.Code {
 		{fault.QuotaExceeded, []string{"size limit", "storage limit", "exceeds its limit", "over its storage", "storage quota", "exceeds maximum allowed size", "file size limit"}},
 		{fault.PushForbidden, []string{"not allowed to push", "insufficient permission", "permission denied", "dubious ownership"}},
 		{fault.HookDeclined, []string{"hook declined"}},
+		{fault.PushRefused, []string{"exists; cannot create"}}, // a branch whose name begins with ours, or the other way round
 		{fault.RepositoryBusy, []string{"failed to update ref", "cannot lock ref", "unable to create", ".lock", "failed to lock", "non-fast-forward", "fetch first", "stale info", "but expected"}},
 		{codeIncomplete, []string{"missing necessary objects", "unresolved deltas", "did not receive expected object", "object of unexpected type", "missing blob", "missing tree"}},
 		{fault.ContentRejected, []string{"fsck error", "error in object", "error: object "}},
