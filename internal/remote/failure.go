@@ -40,13 +40,6 @@ func (f *Failure) After(d time.Duration) *Failure {
 	return &c
 }
 
-// InClass gives the failure as one of another class, e.g. because it hits everyone.
-func (f *Failure) InClass(class fault.Class) *Failure {
-	c := *f
-	c.Class = class
-	return &c
-}
-
 // Error gives code, text, cause and what the other side said: for the log.
 func (f *Failure) Error() string {
 	if f.Detail == "" {

@@ -232,7 +232,7 @@ func taken(err error) string {
 // everybody words an error of looking up or creating a project. A refusal of
 // these says nothing about the one project: GitLab hides projects of others as
 // missing, and the right to create them belongs to the group. It answers 403, or
-// 400 about the namespace or the limit of projects
+// 400 about the namespace, the visibility or the limit of projects
 // (https://docs.gitlab.com/user/group/manage/#specify-who-can-add-projects-to-a-group).
 func (c *client) everybody(err error) *remote.Failure {
 	f := c.failure(err)
@@ -245,6 +245,13 @@ func (c *client) everybody(err error) *remote.Failure {
 	}
 	_ = json.Unmarshal(e.Body, &body) // other shapes say nothing about the group
 	about := body.Message
+	if e.StatusCode == http.StatusBadRequest && len(about["visibility_level"]) > 0 {
+		f = remote.Fail(fault.GroupForbidden, err).With(f.Detail)
+		f.Fault.Text = "The configured group takes no projects of the configured visibility."
+		f.Fault.Remedy = "Set git_repo.projects_visibility to what the group and GitLab's administrator allow and run: systemctl restart middleware-api-sync; " +
+			"or let them allow it. Pushing resumes by itself"
+		return f
+	}
 	// An empty limit_reached comes with other reasons as well.
 	barred := len(about["namespace"])+len(about["limit_reached"]) > 0 || strings.Contains(strings.Join(about["base"], "\n"), "project limit")
 	if f.Fault.Code == fault.PushForbidden || e.StatusCode == http.StatusBadRequest && barred {

@@ -262,6 +262,29 @@ func TestAForbiddenGroupIsLeftAlone(t *testing.T) {
 	})
 }
 
+// A visibility that the group or an administrator does not allow is not about one ARC, and the operator is told what to set.
+func TestAVisibilityThatIsNotAllowed(t *testing.T) {
+	t.Parallel()
+	both(t, func(o *gitlab.Options) { o.Visibility = "internal" }, func(t *testing.T, h *hub) {
+		t.Helper()
+		h.Script(func(r *http.Request) *gitlabtest.Fault {
+			if r.Method != http.MethodPost || r.URL.Path != "/api/v4/projects" {
+				return nil
+			}
+			return &gitlabtest.Fault{
+				Status: http.StatusBadRequest, Header: http.Header{"Content-Type": {"application/json"}},
+				Body: `{"message":{"visibility_level":["internal is not allowed in a private group."]}}`,
+			}
+		})
+		f := h.refused(t, version(1), fault.GroupForbidden)
+		if f.Class != fault.Incident || f.Fault.Owner != fault.OwnerOperator || !strings.Contains(f.Fault.Remedy, "visibility") {
+			t.Errorf("failure %+v", f)
+		}
+		h.Script(nil)
+		h.push(t, version(1))
+	})
+}
+
 // GitLab has many ways to say that a name or path is taken; each leads to the second title, the existing project, or a remedy.
 func TestTakenInEveryForm(t *testing.T) {
 	t.Parallel()
