@@ -143,8 +143,8 @@ func (r *Remote) Push(ctx context.Context, p *remote.Push) (remote.Result, error
 		}
 	}
 	res, err := r.pushTo(ctx, k, snap, p)
-	if missing(err) && !fresh {
-		// Moved, renamed or deleted since: GitLab knows.
+	if (missing(err) || forbidden(err)) && !fresh {
+		// Moved, renamed, marked for deletion or deleted since: GitLab knows.
 		fresh = true
 		if k, err = r.client.ensure(ctx, p.ARC, m); err != nil {
 			return remote.Result{}, err
@@ -159,10 +159,8 @@ func (r *Remote) Push(ctx context.Context, p *remote.Push) (remote.Result, error
 	return res, err
 }
 
-func missing(err error) bool {
-	f := remote.FailureOf(err)
-	return f != nil && f.Fault.Code == fault.RepositoryMissing
-}
+func missing(err error) bool   { return fault.CodeOf(err) == fault.RepositoryMissing }
+func forbidden(err error) bool { return fault.CodeOf(err) == fault.PushForbidden }
 
 func (r *Remote) pushTo(ctx context.Context, k known, snap *remote.Snapshot, p *remote.Push) (remote.Result, error) {
 	q := *p

@@ -439,3 +439,24 @@ func TestLimitWithinAList(t *testing.T) {
 		t.Errorf("to be tried again after %s", f.Fault.RetryAfter)
 	}
 }
+
+// A project that was marked for deletion since it was recorded takes no pushes, in words that GitLab has for whoever may not write: it is not told as that.
+func TestMarkedForDeletionSince(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, false, nil)
+	p := version(2)
+	p.Recorded = h.push(t, version(1)).State
+	day := "2026-03-08"
+	h.Change(full, func(p *gitlabtest.Project) { p.MarkedForDeletionOn = &day })
+	h.Script(func(r *http.Request) *gitlabtest.Fault {
+		if !strings.Contains(r.URL.Path, ".git/") {
+			return nil
+		}
+		return &gitlabtest.Fault{Status: http.StatusForbidden, Body: "You are not allowed to push code to this project."}
+	})
+	h.refused(t, p, fault.ProjectPendingDeletion)
+	h.Change(full, func(p *gitlabtest.Project) { p.MarkedForDeletionOn = nil })
+	h.refused(t, p, fault.PushForbidden)
+	h.Script(nil)
+	h.push(t, p)
+}
