@@ -69,25 +69,28 @@ func (a *API) Push(ctx context.Context, p *remote.Push) (remote.Result, error) {
 		snap = &remote.Snapshot{}
 	}
 	j := &apiJob{API: a, Push: p, rec: snap, project: a.client.known(snap.Extra)}
-	if j.project.ID == 0 || j.project.Meta != m.digest() || p.Forced {
-		if j.project, err = a.client.ensure(ctx, p.ARC, m); err != nil {
-			return remote.Result{}, err
-		}
-	}
+	look := j.project.ID == 0 || j.project.Meta != m.digest() || p.Forced
 	for round := 1; ; round++ {
+		if look {
+			if j.project, err = a.client.ensure(ctx, p.ARC, m); err != nil {
+				return remote.Result{}, err
+			}
+		}
 		res, err := j.round(ctx)
 		if err == nil {
 			return res, nil
 		}
 		f := a.client.failure(err)
-		if f.Fault.Code == fault.RepositoryMissing && round == 1 {
-			if j.project, err = a.client.ensure(ctx, p.ARC, m); err != nil {
-				return remote.Result{}, err
-			}
-			continue
-		}
-		if f.Fault.Code != fault.HeadMoved || round == maxRounds {
+		switch {
+		case f.Fault.Code == fault.RepositoryMissing && look:
+			// The project is there, its repository is not yet.
+			return remote.Result{}, remote.Fail(fault.RemoteError, err).With(f.Detail)
+		case f.Fault.Code == fault.RepositoryMissing:
+			look = true
+		case f.Fault.Code != fault.HeadMoved || round == maxRounds:
 			return remote.Result{}, f
+		default:
+			look = false
 		}
 	}
 }

@@ -457,18 +457,20 @@ func TestMaintenance(t *testing.T) {
 // A project that was just made may have no repository yet: the push is tried again, not parked.
 func TestTheRepositoryComesLater(t *testing.T) {
 	t.Parallel()
-	h := newHub(t, false, nil)
-	h.Script(func(r *http.Request) *gitlabtest.Fault {
-		if !strings.HasSuffix(r.URL.Path, "/info/refs") {
-			return nil
+	both(t, nil, func(t *testing.T, h *hub) {
+		t.Helper()
+		h.Script(func(r *http.Request) *gitlabtest.Fault {
+			if !strings.HasSuffix(r.URL.Path, "/info/refs") && !strings.HasSuffix(r.URL.Path, "/repository/commits") {
+				return nil
+			}
+			return &gitlabtest.Fault{Status: 404, Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"message":"404 Repository Not Found"}`}
+		})
+		if f := h.refused(t, version(1), fault.RemoteError); f.Class != fault.Transient {
+			t.Errorf("class %s, want it tried again", f.Class)
 		}
-		return &gitlabtest.Fault{Status: 404}
+		h.Script(nil)
+		h.push(t, version(1))
 	})
-	if f := h.refused(t, version(1), fault.RemoteError); f.Class != fault.Transient {
-		t.Errorf("class %s, want it tried again", f.Class)
-	}
-	h.Script(nil)
-	h.push(t, version(1))
 }
 
 // When GitLab says that no requests are left, none is sent before the time it names.
