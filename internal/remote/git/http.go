@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -104,8 +105,8 @@ func (d *httpDialer) open(ctx context.Context, service, repo string) (session, e
 		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if got := resp.Header.Get("Content-Type"); got != "application/x-"+service+"-advertisement" {
-		return nil, remote.Fail(fault.RemoteError, fmt.Errorf("answer is %q and not git's", got))
+	if err := isGits(resp, service+"-advertisement"); err != nil {
+		return nil, remote.Fail(fault.RemoteError, err)
 	}
 	if s.adv, err = readRefs(resp.Body); err != nil {
 		if f, ok := errors.AsType[*remote.Failure](err); ok {
@@ -136,10 +137,20 @@ func (s *httpSession) post(ctx context.Context, body io.Reader, size int64) (io.
 		return nil, err
 	}
 	s.body = resp.Body
-	if got := resp.Header.Get("Content-Type"); got != "application/x-"+s.service+"-result" {
-		return nil, remote.Fail(fault.ConnectionCut, fmt.Errorf("answer is %q and not git's", got))
+	if err := isGits(resp, s.service+"-result"); err != nil {
+		return nil, remote.Fail(fault.ConnectionCut, err)
 	}
 	return resp.Body, nil
+}
+
+// isGits refuses an answer that is not of git's own type, to which a proxy may have
+// added a character set.
+func isGits(resp *http.Response, what string) error {
+	got := resp.Header.Get("Content-Type")
+	if kind, _, err := mime.ParseMediaType(got); err != nil || kind != "application/x-"+what {
+		return fmt.Errorf("answer is %q and not git's", got)
+	}
+	return nil
 }
 
 func (s *httpSession) finish() error { return nil }

@@ -284,3 +284,24 @@ func TestABranchInTheWay(t *testing.T) {
 	b.git(t, "branch", "-m", "main/theirs", "theirs")
 	b.push(t, version(1))
 }
+
+// A proxy may add a character set to the types of git's answers, or spell them in its own way.
+func TestTypesOfAnswers(t *testing.T) {
+	t.Parallel()
+	b := overHTTP(t, nil)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := httptest.NewRecorder()
+		b.server.ServeHTTP(answer, r)
+		for k, v := range answer.Header() {
+			w.Header()[k] = v
+		}
+		w.Header().Set("Content-Type", strings.ToUpper(answer.Header().Get("Content-Type")[:1])+answer.Header().Get("Content-Type")[1:]+"; charset=utf-8")
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
+	}))
+	t.Cleanup(front.Close)
+	b.Remote = open(t, git.Options{URL: front.URL, Group: group, Token: token}, nil)
+	b.push(t, version(1))
+	gitlabtest.Commit(t, b.repo, map[string]string{"README.md": "mine"})
+	b.push(t, version(2))
+}
