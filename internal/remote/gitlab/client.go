@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -127,11 +128,21 @@ func (c *client) failure(err error) *remote.Failure {
 		// It is not about this project: the token may not use the API at all.
 		return remote.Fail(fault.TokenRejected, err).With(said)
 	}
-	if f.Fault.Code == fault.PushRefused || f.Fault.Code == fault.RepositoryBusy && e.StatusCode == http.StatusConflict {
+	switch conflict := e.StatusCode == http.StatusConflict; {
+	case conflict && strings.Contains(said, "Resource lock"):
+		// Somebody else changes the same at this moment.
+	case f.Fault.Code == fault.PushRefused && away.MatchString(said):
+		f = remote.Fail(fault.RemoteError, err).With(said)
+	case f.Fault.Code == fault.PushRefused, conflict:
 		f = remote.Fail(fault.GitLabRefused, err).With(said)
 	}
 	return f
 }
+
+// away is a 400 because the part of GitLab that keeps the repositories is away: what it
+// says itself, or the number of a gRPC status that passes (deadline exceeded, resource
+// exhausted, internal, unavailable; https://grpc.io/docs/guides/status-codes/).
+var away = regexp.MustCompile(`Failed to create repository|"(4|8|13|14):`)
 
 // notFound tells whether GitLab says that something does not exist.
 func notFound(err error) bool {

@@ -162,7 +162,12 @@ func (c *client) create(ctx context.Context, arcID string, m metadata) (*gl.Proj
 		if ferr == nil && found != nil {
 			return found, nil
 		}
-		if taken(err) == "path" {
+		switch {
+		case strings.Contains(f.Detail, "still being deleted"):
+			busy := remote.Fail(fault.RepositoryBusy, err).With(f.Detail)
+			busy.Fault.Text, busy.Fault.Remedy = "GitLab is still deleting the project that was there.", "Tried again by itself"
+			return nil, busy
+		case taken(err) == "path":
 			return nil, remote.Fail(fault.ProjectPendingDeletion, err).With(f.Detail)
 		}
 		return nil, f

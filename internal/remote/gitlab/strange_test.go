@@ -298,7 +298,9 @@ func TestTakenInEveryForm(t *testing.T) {
 		{400, `{"message":"Failed to save project {:name=>[\"has already been taken\"]}"}`, ""},
 		{400, `{"message":{"path":["has already been taken"],"name":["has already been taken"]}}`, fault.ProjectPendingDeletion},
 		{409, `{"message":"Failed to save project {:path=>[\"has already been taken\"]}"}`, fault.ProjectPendingDeletion},
-		{400, `{"message":{"base":["The project is still being deleted. Please try again later."],"limit_reached":[]}}`, fault.ProjectPendingDeletion},
+		// At this moment, and not in some days: nobody has to do anything.
+		{400, `{"message":{"base":["The project is still being deleted. Please try again later."],"limit_reached":[]}}`, fault.RepositoryBusy},
+		{400, `{"message":{"project_namespace.name":["has already been taken"],"base":["The project is still being deleted. Please try again later."]}}`, fault.RepositoryBusy},
 		{400, `{"message":{"limit_reached":[],"base":["Your project limit is 0! Please contact your administrator to increase it"]}}`, fault.GroupForbidden},
 		{400, `{"message":{"description":["is too long"],"limit_reached":[]}}`, fault.GitLabRefused},
 		{403, `{"message":"403 Forbidden"}`, fault.GroupForbidden},
@@ -459,4 +461,45 @@ func TestMarkedForDeletionSince(t *testing.T) {
 	h.refused(t, p, fault.PushForbidden)
 	h.Script(nil)
 	h.push(t, p)
+}
+
+// What GitLab refuses because a part of it is away, or two do the same at once, passes: the ARC is not parked.
+func TestRefusalsThatPass(t *testing.T) {
+	t.Parallel()
+	steps := map[string]func(r *http.Request) bool{
+		"creating":   func(r *http.Request) bool { return r.Method == http.MethodPost && r.URL.Path == "/api/v4/projects" },
+		"changing":   func(r *http.Request) bool { return r.Method == http.MethodPut },
+		"committing": func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/repository/commits") },
+	}
+	for _, c := range []struct {
+		status int
+		body   string
+		want   fault.Code
+		steps  []string
+	}{
+		{400, `{"message":{"base":["Failed to create repository"],"limit_reached":[]}}`, fault.RemoteError, []string{"creating"}},
+		{400, `{"message":{"base":["14:failed to connect to all addresses"]}}`, fault.RemoteError, []string{"creating", "changing"}},
+		{400, `{"message":"4:Deadline Exceeded"}`, fault.RemoteError, []string{"committing"}},
+		{409, `{"message":"409 Conflict: Resource lock"}`, fault.RepositoryBusy, []string{"creating", "changing", "committing"}},
+	} {
+		for _, step := range c.steps {
+			h := newHub(t, true, nil)
+			p := version(1)
+			if step == "changing" {
+				p = version(2)
+				p.Recorded, p.Title = h.push(t, version(1)).State, "Rye"
+			}
+			h.Script(func(r *http.Request) *gitlabtest.Fault {
+				if !steps[step](r) {
+					return nil
+				}
+				return &gitlabtest.Fault{Status: c.status, Header: http.Header{"Content-Type": {"application/json"}}, Body: c.body}
+			})
+			if f := h.refused(t, p, c.want); f.Class != fault.Transient {
+				t.Errorf("%s, %s: class %s", step, c.body, f.Class)
+			}
+			h.Script(nil)
+			h.push(t, p)
+		}
+	}
 }
