@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
@@ -67,9 +68,11 @@ func (unlimited) Wait(context.Context) error { return nil }
 
 // gate keeps requests back while GitLab has said that none are left
 // (https://docs.gitlab.com/administration/settings/user_and_ip_rate_limits/#response-headers).
+// Where GitLab has led a question to https, it sends there what may not be led on.
 type gate struct {
-	next http.RoundTripper
-	now  func() time.Time
+	next    http.RoundTripper
+	now     func() time.Time
+	secured atomic.Bool
 
 	mu    sync.Mutex
 	until time.Time
@@ -89,6 +92,13 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 			_ = req.Body.Close()
 		}
 		return nil, &errGate{wait}
+	}
+	switch {
+	case req.URL.Scheme == "https" && req.Response != nil && req.Response.Request.URL.Scheme == "http":
+		g.secured.Store(true)
+	case req.URL.Scheme == "http" && g.secured.Load():
+		req = req.Clone(req.Context())
+		req.URL.Scheme, req.URL.Host = "https", strings.TrimSuffix(req.URL.Host, ":80")
 	}
 	resp, err := g.next.RoundTrip(req)
 	if err == nil {

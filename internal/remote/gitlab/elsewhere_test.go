@@ -1,6 +1,8 @@
 package gitlab_test
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/fairagro/middleware-api/internal/fault"
@@ -96,3 +98,37 @@ func (h *hub) inGroup(tb testing.TB, name string) {
 		tb.Fatal(err)
 	}
 }
+
+// An address with http of a GitLab that leads everything to https serves for writing as well.
+func TestLedToHTTPS(t *testing.T) {
+	t.Parallel()
+	for _, rest := range []bool{false, true} {
+		var h *hub
+		door := func(http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Scheme == "http" {
+					to := *r.URL
+					to.Scheme = "https"
+					header := http.Header{"Location": {to.String()}}
+					return &http.Response{StatusCode: http.StatusMovedPermanently, Status: "301 Moved Permanently", Header: header, Body: http.NoBody, Request: r}, nil
+				}
+				in := r.Clone(r.Context())
+				in.URL.Scheme, in.URL.Host = "http", strings.TrimPrefix(h.URL, "http://")
+				resp, err := http.DefaultTransport.RoundTrip(in)
+				if err == nil {
+					resp.Request = r
+				}
+				return resp, err
+			})
+		}
+		h = newHub(t, rest, func(o *gitlab.Options) { o.URL, o.Wrap, o.Git.Wrap = "http://gitlab.test", door, door })
+		p := version(2)
+		p.Recorded, p.Title = h.push(t, version(1)).State, "Rye"
+		h.push(t, p)
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
