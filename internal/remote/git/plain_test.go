@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/remote/git"
 	"github.com/fairagro/middleware-api/internal/remote/gitlabtest"
 )
@@ -304,4 +305,48 @@ func TestTypesOfAnswers(t *testing.T) {
 	b.push(t, version(1))
 	gitlabtest.Commit(t, b.repo, map[string]string{"README.md": "mine"})
 	b.push(t, version(2))
+}
+
+// Git 2.50 and later have other words for a branch that somebody else moved, made or removed while the push was under way: it is put on top all the same. What went wrong inside of the server is tried again.
+func TestWordsOfNewerGit(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]fault.Code{
+		"incorrect old value provided":                   "",
+		"reference already exists":                       "",
+		"reference does not exist":                       "",
+		"refname conflict":                               fault.PushRefused,
+		"transaction failed to start":                    fault.RemoteError,
+		"bad pack":                                       fault.RemoteError,
+		"unknown failure":                                fault.RemoteError,
+		"unable to migrate objects to permanent storage": fault.RemoteError,
+		"fail to run proc-receive hook":                  fault.PushRefused,
+	} {
+		b := overHTTP(t, nil)
+		pushed := 0
+		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/git-receive-pack") {
+				b.server.ServeHTTP(w, r)
+				return
+			}
+			if pushed++; pushed > 1 {
+				b.server.ServeHTTP(w, r)
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			gitlabtest.Commit(t, b.repo, map[string]string{"README.md": "theirs"})
+			status := "ng refs/heads/main " + said + "\n"
+			report := fmt.Sprintf("\x01000eunpack ok\n%04x%s0000", len(status)+4, status)
+			w.Header().Set("Content-Type", "application/x-git-receive-pack-result")
+			_, _ = fmt.Fprintf(w, "%04x%s0000", len(report)+4, report)
+		}))
+		b.Remote = open(t, git.Options{URL: front.URL, Group: group, Token: token}, nil)
+		if want == "" {
+			if res := b.push(t, version(1)); res.Foreign == "" {
+				t.Errorf("%s: result %+v, want it on top of theirs", said, res)
+			}
+		} else {
+			b.refused(t, version(1), string(want))
+		}
+		front.Close()
+	}
 }

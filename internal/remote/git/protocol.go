@@ -183,14 +183,14 @@ func codeOf(text string) fault.Code {
 		{fault.ProjectArchived, []string{"archived project", "project is archived", "read-only because it is archived", "archived so it is read-only"}},
 		{fault.RepositoryBusy, []string{"repository is temporarily read-only"}}, // GitLab moves it to another disk
 		{fault.RemoteReadOnly, []string{"maintenance mode", "undergoing maintenance", "read-only gitlab instance", "read-only instance", "read-only file system"}},
-		{fault.RemoteError, []string{"input/output error", "stale file handle", "transport endpoint is not connected", "structure needs cleaning", "temporary object directory"}},
+		{fault.RemoteError, []string{"input/output error", "stale file handle", "transport endpoint is not connected", "structure needs cleaning", "temporary object directory", "unable to migrate objects", "bad pack", "transaction failed to start", "unknown failure"}},
 		// A hook that could not ask the server behind it declines as well.
 		{fault.RemoteError, []string{"internal api unreachable", "internal api error", "internal server error", "internal server connection error", "gitlab: 401 unauthorized", "push operation timed out"}},
 		{fault.QuotaExceeded, []string{"size limit", "storage limit", "exceeds its limit", "over its storage", "storage quota", "exceeds maximum allowed size", "file size limit"}},
 		{fault.PushForbidden, []string{"not allowed to push", "insufficient permission", "permission denied", "dubious ownership"}},
 		{fault.HookDeclined, []string{"hook declined"}},
 		{fault.PushRefused, []string{"exists; cannot create"}}, // a branch whose name begins with ours, or the other way round
-		{fault.RepositoryBusy, []string{"failed to update ref", "cannot lock ref", "unable to create", ".lock", "failed to lock", "non-fast-forward", "fetch first", "stale info", "but expected"}},
+		{fault.RepositoryBusy, []string{"failed to update ref", "cannot lock ref", "unable to create", ".lock", "failed to lock", "non-fast-forward", "fetch first", "stale info", "but expected", "incorrect old value", "reference already exists", "reference does not exist"}},
 		{codeIncomplete, []string{"missing necessary objects", "unresolved deltas", "did not receive expected object", "object of unexpected type", "missing blob", "missing tree"}},
 		{fault.ContentRejected, []string{"fsck error", "error in object", "error: object "}},
 	} {
