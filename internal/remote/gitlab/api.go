@@ -470,7 +470,7 @@ func (j *apiJob) commitFailure(ctx context.Context, err error) error {
 			}
 		}
 	case code != "":
-	case has("already exists", "doesn't exist", "does not exist", "has changed since"):
+	case has("already exists", "doesn't exist", "does not exist", "has changed since", "please refresh and try again"):
 		code = fault.HeadMoved
 	case f.Fault.Code == fault.GitLabRefused:
 		code = fault.PushRefused // not the project, but what was to be put into it

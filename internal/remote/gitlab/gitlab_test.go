@@ -408,6 +408,7 @@ func TestRefusedCommits(t *testing.T) {
 		"pre-receive hook declined: an issue with this name already exists":                   fault.HookDeclined,
 		"A file with this name already exists":                                                fault.HeadMoved,
 		"Your push has been rejected, because the namespace storage limit has been reached":   fault.QuotaExceeded,
+		"Could not update refs/heads/main. Please refresh and try again.":                     fault.HeadMoved,
 		"Internal API unreachable":                                                            fault.RemoteError,
 		"Commit message does not follow the pattern '^[A-Z]+-'":                               fault.PushRefused,
 	} {
