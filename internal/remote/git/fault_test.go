@@ -190,7 +190,7 @@ func TestServersThatAreReadOnly(t *testing.T) {
 	}
 }
 
-// A hook that declines because the server behind it is away, or takes too long, says nothing of the push: that comes through later. What it says of the limit of a namespace is a limit.
+// A hook that declines because the server behind it is away, or takes too long, says nothing of the push: that comes through later. What it says of the limit of a namespace is a limit, and of a project that only maintainers may begin, a role that is missing.
 func TestHooksThatCouldNotAsk(t *testing.T) {
 	t.Parallel()
 	for said, want := range map[string]fault.Code{
@@ -198,10 +198,11 @@ func TestHooksThatCouldNotAsk(t *testing.T) {
 		"GitLab: Internal API error (502)":                                       fault.RemoteError,
 		"GitLab: 500 Internal Server Error":                                      fault.RemoteError,
 		"GitLab: 401 Unauthorized":                                               fault.RemoteError,
-		"GitLab: Push operation timed out\n\nTiming information for debugging purposes:\nChecking if LFS objects are missing... (50s)": fault.RemoteError,
-		"Gitea: Internal Server Error\nUnable to contact gitea: dial tcp 127.0.0.1:3000: connect: connection refused":                  fault.RemoteError,
-		"GitLab: Your push to this repository has been rejected because the namespace storage limit of 5 GiB has been reached.":        fault.QuotaExceeded,
-		"GitLab: Author 'middleware@fairagro.net' is not a member of team":                                                             fault.HookDeclined,
+		"GitLab: Push operation timed out\n\nTiming information for debugging purposes:\nChecking if LFS objects are missing... (50s)":        fault.RemoteError,
+		"Gitea: Internal Server Error\nUnable to contact gitea: dial tcp 127.0.0.1:3000: connect: connection refused":                         fault.RemoteError,
+		"GitLab: Your push to this repository has been rejected because the namespace storage limit of 5 GiB has been reached.":               fault.QuotaExceeded,
+		"GitLab: \nA default branch (e.g. main) does not yet exist for arcs/a\nAsk a project Owner or Maintainer to create a default branch:": fault.PushForbidden,
+		"GitLab: Author 'middleware@fairagro.net' is not a member of team":                                                                    fault.HookDeclined,
 	} {
 		b := overHTTP(t, nil)
 		gitlabtest.Hook(t, b.repo, "pre-receive", "cat >&2 <<'END'\n"+said+"\nEND\nexit 1")

@@ -187,7 +187,7 @@ func codeOf(text string) fault.Code {
 		// A hook that could not ask the server behind it declines as well.
 		{fault.RemoteError, []string{"internal api unreachable", "internal api error", "internal server error", "internal server connection error", "gitlab: 401 unauthorized", "push operation timed out"}},
 		{fault.QuotaExceeded, []string{"size limit", "storage limit", "exceeds its limit", "over its storage", "storage quota", "exceeds maximum allowed size", "file size limit"}},
-		{fault.PushForbidden, []string{"not allowed to push", "insufficient permission", "permission denied", "dubious ownership"}},
+		{fault.PushForbidden, []string{"not allowed to push", "maintainer to create a default branch", "insufficient permission", "permission denied", "dubious ownership"}},
 		{fault.HookDeclined, []string{"hook declined"}},
 		{fault.PushRefused, []string{"exists; cannot create"}}, // a branch whose name begins with ours, or the other way round
 		{fault.RepositoryBusy, []string{"failed to update ref", "cannot lock ref", "unable to create", ".lock", "failed to lock", "non-fast-forward", "fetch first", "stale info", "but expected", "incorrect old value", "reference already exists", "reference does not exist"}},
