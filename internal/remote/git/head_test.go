@@ -294,3 +294,27 @@ func TestLocalHEAD(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Where the configuration names another group now, what is recorded of the old one is not looked at.
+func TestHeadInAnotherGroup(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	old := open(t, git.Options{URL: "file://" + root, Group: group}, nil)
+	before, err := old.Push(t.Context(), version(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := open(t, git.Options{URL: "file://" + root, Group: "elsewhere"}, nil)
+	if head, err := r.Head(t.Context(), arcID, before.Ref); head != "" || err != nil {
+		t.Errorf("head %q, %v", head, err)
+	}
+	p := version(2)
+	p.Recorded = before.State
+	res, err := r.Push(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if head, err := r.Head(t.Context(), arcID, res.Ref); head != res.Commit || err != nil {
+		t.Errorf("head %q, %v; want %s", head, err, res.Commit)
+	}
+}
