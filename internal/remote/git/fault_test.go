@@ -500,3 +500,18 @@ func TestTokenIsNotLogged(t *testing.T) {
 		t.Error("the token is in the log")
 	}
 }
+
+// Of a hook that says much the beginning and the end are kept: the reason is the last that most of them say.
+func TestTalkativeHook(t *testing.T) {
+	t.Parallel()
+	b := overHTTP(t, nil)
+	gitlabtest.Hook(t, b.repo, "pre-receive", `
+echo 'looking at the push' >&2
+yes 'this file is fine' | head -n 5000 >&2
+echo 'GitLab: You are not allowed to push code to protected branches on this project.' >&2
+exit 1`)
+	f := b.refused(t, version(1), "branch_protected")
+	if !strings.HasPrefix(f.Detail, "looking at the push\n") || !strings.HasSuffix(f.Detail, "on this project.") || len(f.Detail) > 20<<10 {
+		t.Errorf("%d bytes are kept, which begin %.40q and end %q", len(f.Detail), f.Detail, f.Detail[max(0, len(f.Detail)-40):])
+	}
+}

@@ -1,7 +1,6 @@
 package git
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -106,14 +105,33 @@ func encodePack(w io.Writer, objects []plumbing.EncodedObject) error {
 	return err
 }
 
-// talk keeps the first part of what is said.
-type talk struct{ bytes.Buffer }
+// talk keeps the first part of what is said, and the last, which is the reason most often.
+type talk struct {
+	first, last []byte
+	cut         bool // between them
+}
 
 func (t *talk) Write(p []byte) (int, error) {
-	if room := maxTalk - t.Len(); room > 0 {
-		t.Buffer.Write(p[:min(room, len(p))])
+	n := min(maxTalk/2-len(t.first), len(p))
+	t.first = append(t.first, p[:n]...)
+	if t.last = append(t.last, p[n:]...); len(t.last) > maxTalk { // not each time
+		t.trim()
 	}
 	return len(p), nil
+}
+
+func (t *talk) trim() {
+	if over := len(t.last) - maxTalk/2; over > 0 {
+		t.last, t.cut = append(t.last[:0], t.last[over:]...), true
+	}
+}
+
+func (t *talk) String() string {
+	t.trim()
+	if t.cut {
+		return string(t.first) + "\n[...]\n" + string(t.last)
+	}
+	return string(t.first) + string(t.last)
 }
 
 // readReport reads the answer to an update. Only "unpack ok" together with "ok"
