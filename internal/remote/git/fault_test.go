@@ -27,6 +27,20 @@ import (
 	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
+// A limit of requests that is told with 403, as other servers than GitLab and what stands before them do, is one, and no missing right.
+func TestLimitsToldAsForbidden(t *testing.T) {
+	t.Parallel()
+	for _, said := range []string{"You have exceeded a secondary rate limit.", "<h1>403</h1> Rate Limit exceeded", "Too many requests from your network"} {
+		b := overHTTP(t, nil)
+		b.server.Script(func(*http.Request) *gitlabtest.Fault {
+			return &gitlabtest.Fault{Status: http.StatusForbidden, Header: http.Header{"Retry-After": {"60"}}, Body: said}
+		})
+		if f := b.refused(t, version(1), "rate_limited"); f.Class != fault.Incident || f.Fault.RetryAfter != time.Minute {
+			t.Errorf("%q: %s, again in %s", said, f.Class, f.Fault.RetryAfter)
+		}
+	}
+}
+
 // A push that a hook declines is refused, with the hook's words for the journal only, and nothing has changed.
 func TestHookDeclines(t *testing.T) {
 	t.Parallel()

@@ -222,6 +222,9 @@ func StatusFailure(resp *http.Response, withToken bool, said string) *remote.Fai
 		if code = codeOf(said); code == "" {
 			code = fault.PushForbidden
 		}
+		if text := strings.ToLower(said); strings.Contains(text, "rate limit") || strings.Contains(text, "too many requests") {
+			code = fault.RateLimited
+		}
 	case s == http.StatusRequestTimeout:
 		code = fault.RemoteTimeout
 	case s == http.StatusRequestEntityTooLarge:
