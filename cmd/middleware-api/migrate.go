@@ -37,12 +37,12 @@ at the same time.`,
 		if err := become(&c.Config, userService); err != nil {
 			return err
 		}
+		logging := newLogging(c)
+		defer logging.Close()
 		before, err := store.Migrate(cmd.Context(), databaseDSN(c.Database))
 		if err != nil {
 			return err
 		}
-		logging := newLogging(c)
-		defer logging.Close()
 		st, err := store.Open(cmd.Context(), storeOptions(&c.Config, "middleware-api-migrate", logging.Logger))
 		if err != nil {
 			return err

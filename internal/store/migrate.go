@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -59,20 +61,49 @@ func migrate(ctx context.Context, p *goose.Provider, db *sql.DB) (from int64, er
 	if err := failpoint.Hit(failpoint.MigrateBegin); err != nil {
 		return from, err
 	}
-	_, err = p.Up(ctx)
-	for n := 1; n < migrationAttempts && isDeadlock(err); n++ {
-		_, err = p.Up(ctx)
-	}
-	if err != nil {
+	if err := up(ctx, p); err != nil {
 		return from, err
 	}
 	return from, failpoint.Hit(failpoint.Migrated)
 }
 
-// migrationAttempts is how often a migration is tried that meets uploads which
-// lock its tables in another order: PostgreSQL ends one of the two, and it may be the
-// migration, of which nothing is done then.
-const migrationAttempts = 10
+// up applies what is missing. A migration that waits for a table has everybody wait
+// behind it who comes later, uploads as well: for as long as a backup takes, for one. So it
+// waits for a moment only, lets them go by, and tries again until it gets its turn.
+func up(ctx context.Context, p *goose.Provider) error {
+	_, err := p.Up(ctx)
+	for deadlocks, told := 0, false; ; _, err = p.Up(ctx) {
+		switch {
+		case isDeadlock(err) && deadlocks < migrationAttempts-1:
+			deadlocks++
+		case isHeld(err):
+			if !told {
+				slog.Default().WarnContext(ctx, "schema migration waits for a table that somebody else uses",
+					"remedy", "none is needed where it is a backup or the end of a harvest; a forgotten transaction is shown by: SELECT * FROM pg_stat_activity WHERE state <> 'idle'")
+			}
+			told = true
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(migrationPause):
+			}
+		default:
+			return err
+		}
+	}
+}
+
+const (
+	// migrationAttempts is how often a migration is tried that meets uploads which
+	// lock its tables in another order: PostgreSQL ends one of the two, and it may be the
+	// migration, of which nothing is done then.
+	migrationAttempts = 10
+	// migrationPatience is how long a migration waits for a table: longer than
+	// PostgreSQL takes to end an automatic vacuum for it (deadlock_timeout).
+	migrationPatience = 1500 * time.Millisecond
+	// migrationPause lets those go by who had to wait behind it.
+	migrationPause = 3 * time.Second
+)
 
 func isDeadlock(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
@@ -116,8 +147,9 @@ func migrator(ctx context.Context, dsn string) (*goose.Provider, *sql.DB, error)
 	if err != nil {
 		return nil, nil, fmt.Errorf("embedded migrations: %w", err)
 	}
-	// What a large table needs takes as long as it takes.
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(set(sessionSettings(0))))
+	// What a large table needs takes as long as it takes, but to get at it does not.
+	settings := sessionSettings(0) + "SET lock_timeout = " + milliseconds(migrationPatience)
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(set(settings)))
 	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker),
 		goose.WithDisableGlobalRegistry(true))
 	if err != nil {
