@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -39,6 +40,20 @@ func (s *Store) inGroup(ctx context.Context, g *group[*Submission, *Result], q *
 		}
 	}
 	return r, err
+}
+
+// untilFree does something with a harvest that gives up waiting for a lock after a while, again
+// and again until it gets it: meanwhile its connection is there for others.
+func (s *Store) untilFree(ctx context.Context, do func(patience time.Duration) error) error {
+	err := do(lockPatience)
+	for end := time.Now().Add(s.patience); isHeld(err) && time.Now().Before(end); err = do(lonePatience) {
+		select {
+		case <-ctx.Done():
+			return wrap("wait until the harvest is free", ctx.Err())
+		case <-time.After(busyPeriod):
+		}
+	}
+	return err
 }
 
 // isHeld says whether a statement gave up waiting for a lock (lock_not_available).
@@ -84,7 +99,7 @@ func (s *Store) held(ctx context.Context, subs []*Submission) (map[ID]bool, erro
 	results := s.pool.SendBatch(ctx, batch)
 	free, err := collect[[]byte](results)
 	all, err2 := collect[[]byte](results)
-	ending, err3 := collect[int64](results)
+	harvests, err3 := collect[int64](results)
 	if err := errors.Join(err, err2, err3, results.Close()); err != nil {
 		return nil, err
 	}
@@ -96,8 +111,8 @@ func (s *Store) held(ctx context.Context, subs []*Submission) (map[ID]bool, erro
 		delete(held, ID(id))
 	}
 	for _, q := range subs {
-		for _, key := range ending {
-			if key == harvestLock(q.Harvest) {
+		for _, key := range harvests {
+			if q.Harvest != uuid.Nil && (key == harvestLock(q.Harvest) || key == eventLock(q.Harvest)) {
 				held[q.ID] = true
 			}
 		}

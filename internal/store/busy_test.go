@@ -111,6 +111,86 @@ func TestEndsOfHarvestsLeaveConnections(t *testing.T) {
 	ends.Wait()
 }
 
+// While a large harvest is being ended, which takes as long as it takes, its readers and
+// its client may do what they like: others find connections all the same, and what the harvest
+// has brought is recorded as pushed meanwhile.
+func TestTheEndOfAHarvestLeavesConnections(t *testing.T) {
+	t.Parallel()
+	for name, use := range map[string]func(context.Context, *store.Store, store.Harvest, *store.Claim) error{
+		"events": func(ctx context.Context, s *store.Store, h store.Harvest, _ *store.Claim) error {
+			list, err := s.HarvestEvents(ctx, h.ID, 0, 10)
+			if len(list) > 0 {
+				t.Errorf("while the end may have numbered some: got events %+v", list)
+			}
+			return err
+		},
+		"diff": func(ctx context.Context, s *store.Store, h store.Harvest, c *store.Claim) error {
+			_, err := s.Diff(ctx, h.ID, "r", []store.Pair{{ID: c.ID, Hash: hashOf("x")}})
+			return err
+		},
+		"refusal": func(ctx context.Context, s *store.Store, h store.Harvest, c *store.Claim) error {
+			return s.AddHarvestError(ctx, h.ID, store.HarvestError{ARC: c.ID, Code: fault.ARCInvalid, Text: "no"})
+		},
+		"push": func(ctx context.Context, s *store.Store, _ store.Harvest, c *store.Claim) error {
+			ctx, cancel := context.WithTimeout(ctx, clientPatience)
+			defer cancel()
+			return s.RecordPush(ctx, c, store.Pushed{Commit: "c"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := pgtest.DSN(t)
+			const size = 4
+			s := must(store.Open(t.Context(), store.Options{DSN: dsn, MaxConns: size, StatementTimeout: time.Hour}))(t)
+			t.Cleanup(s.Close)
+			h := begin(t, s)
+			for i := range 2 * size {
+				submit(t, s, inHarvest(h, fmt.Sprint("A", i), "x"))
+			}
+			claims := claimN(t, s, 2*size)
+			for _, c := range claims {
+				load(t, s, c)
+			}
+			conn := must(connect(dsn))(t)
+			defer conn.Close(context.Background())
+			tx := must(conn.Begin(t.Context()))(t)
+			must(tx.Exec(t.Context(), harvestLock(h.ID)))(t)
+			var users sync.WaitGroup
+			began := make(chan struct{}, len(claims))
+			for _, c := range claims {
+				users.Go(func() {
+					began <- struct{}{}
+					if err := use(context.Background(), s, h, c); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			for range claims {
+				<-began
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), clientPatience)
+			defer cancel()
+			for i := range 20 {
+				if _, err := s.Submit(ctx, submission(fmt.Sprint("B", i), "x")); err != nil {
+					t.Errorf("a submission meanwhile: %v", err)
+					break
+				}
+				if _, err := s.Renew(ctx, claims, time.Hour); err != nil {
+					t.Errorf("a renewal meanwhile: %v", err)
+					break
+				}
+			}
+			if name == "push" || name == "events" { // which do not wait
+				users.Wait()
+			}
+			if err := tx.Rollback(t.Context()); err != nil {
+				t.Error(err)
+			}
+			users.Wait()
+		})
+	}
+}
+
 // Patience with a held ARC ends, and its sender is told to come again.
 func TestPatienceWithAHeldARCEnds(t *testing.T) {
 	t.Parallel()

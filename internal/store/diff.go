@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -44,8 +45,19 @@ func (s *Store) Diff(ctx context.Context, harvest uuid.UUID, rdi string, pairs [
 		subs[i] = &Submission{ID: p.ID, RDI: rdi, Hash: p.Hash, Harvest: harvest}
 	}
 	out := make([]Difference, len(pairs))
-	err := s.tx(ctx, "compare with the store", func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, sqlShareHarvests, []int64{harvestLock(harvest)}); err != nil {
+	err := s.untilFree(ctx, func(patience time.Duration) error { return s.diff(ctx, subs, out, patience) })
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (s *Store) diff(ctx context.Context, subs []*Submission, out []Difference, patience time.Duration) error {
+	return s.tx(ctx, "compare with the store", func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, sqlLockPatience, milliseconds(patience)); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, sqlShareLocks, harvestLocks(subs)); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, sqlDiff, admissionArguments(subs)...)
@@ -64,8 +76,4 @@ func (s *Store) Diff(ctx context.Context, harvest uuid.UUID, rdi string, pairs [
 		})
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }

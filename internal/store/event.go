@@ -57,32 +57,51 @@ WHERE arc_id = $1 AND id > $2 ORDER BY id LIMIT $3`
 // HarvestEvents gives the events of a harvest with a larger id, oldest first:
 // what happened to ARCs in it, and later to the contents it brought. A reader
 // that goes on from the last id it got misses none: ids are given before the
-// commit, so the harvest is locked for an instant to let those who have one
-// finish.
+// commit, so their lock is taken for an instant to let those who have one
+// finish. While that does not work, because the harvest is being ended or others take
+// long, there is nothing new.
 func (s *Store) HarvestEvents(ctx context.Context, harvest uuid.UUID, after int64, limit int) ([]Event, error) {
 	list, err := s.events(ctx, "read events", sqlHarvestEvents, planEachTime, harvest, after, limit)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
-	err = s.tx(ctx, "read events", func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, sqlLockHarvest, harvestLock(harvest)); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, sqlHarvestEvents, planEachTime, harvest, after, limit)
-		if err != nil {
-			return err
-		}
+	list, err = again(ctx, s, func() ([]Event, error) { return s.settledEvents(ctx, harvest, after, limit) })
+	if isHeld(err) {
+		return nil, nil
+	}
+	return list, wrap("read events", err)
+}
+
+// settledEvents gives events of a harvest when nobody is writing any. It is one round trip, so that
+// nobody waits for a reader that is stopped on its way.
+func (s *Store) settledEvents(ctx context.Context, harvest uuid.UUID, after int64, limit int) (list []Event, err error) {
+	running := false
+	batch := &pgx.Batch{}
+	batch.Queue(sqlPlanAnew, milliseconds(lockPatience))
+	batch.Queue(sqlLockHarvest, eventLock(harvest))
+	batch.Queue(sqlTryHarvest, harvestLock(harvest)).QueryRow(func(row pgx.Row) error { return row.Scan(&running) })
+	batch.Queue(sqlHarvestEvents, harvest, after, limit).Query(func(rows pgx.Rows) error {
 		list, err = pgx.CollectRows(rows, scanEvent)
 		return err
 	})
-	return list, err
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil || !running {
+		return nil, err
+	}
+	return list, nil
 }
 
 const sqlHarvestEvents = `
 SELECT id, arc_id, harvest_id, at, type, message FROM event
 WHERE harvest_id = $1 AND id > $2 ORDER BY id LIMIT $3`
 
-const sqlLockHarvest = `SELECT pg_advisory_xact_lock($1::bigint)`
+const (
+	sqlLockHarvest = `SELECT pg_advisory_xact_lock($1::bigint)`
+	// Events of the end are numbered before others that can be seen already.
+	sqlTryHarvest   = `SELECT pg_try_advisory_xact_lock_shared($1::bigint)`
+	sqlLockPatience = `SELECT set_config('lock_timeout', $1, true)`
+	// sqlPlanAnew does for a batch what planEachTime does for a statement.
+	sqlPlanAnew = `SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('lock_timeout', $1, true)`
+)
 
 // AddEvent adds a line to the log of an ARC; for an unknown ARC it does nothing.
 func (s *Store) AddEvent(ctx context.Context, arc ID, kind, message string) error {

@@ -325,6 +325,45 @@ func TestTheEndWaitsForWhatIsUnderWay(t *testing.T) {
 	}
 }
 
+// A refusal counts in its harvest or comes too late for it: what is counted at the end is what
+// is listed afterwards, and whoever was tried to be brought is not missing.
+func TestTheEndCountsTheRefusalsThatAreListed(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	submit(t, s, submission("A", "one"))
+	h := begin(t, s)
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	must(conn.Exec(t.Context(), "BEGIN; SELECT FROM arc FOR UPDATE"))(t)
+	watch := must(connect(dsn))(t)
+	defer watch.Close(context.Background())
+	var both sync.WaitGroup
+	both.Go(func() { end(t, s, h, store.EndOptions{MissingLimit: 1}) })
+	awaitLock(t, dsn, "the end has counted, and waits for the row")
+	both.Go(func() {
+		if err := s.AddHarvestError(context.Background(), h.ID, store.HarvestError{ARC: idOf("A"), Code: fault.ARCInvalid, Text: "no"}); err != nil {
+			t.Error(err)
+		}
+	})
+	testenv.Await(t, "the refusal is noted, or waits for the end", func() bool {
+		list := must(s.HarvestErrors(t.Context(), h.ID, 0, 10))(t)
+		var waits bool
+		err := watch.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waits)
+		return err == nil && (waits || len(list) > 0)
+	})
+	must(conn.Exec(t.Context(), "ROLLBACK"))(t)
+	both.Wait()
+	list, ended := must(s.HarvestErrors(t.Context(), h.ID, 0, 10))(t), must(s.Harvest(t.Context(), h.ID))(t)
+	if ended.Statistics.Errors != int64(len(list)) {
+		t.Errorf("the end has counted %d refusals, and %d are listed", ended.Statistics.Errors, len(list))
+	}
+	if a := read(t, s, idOf("A")); len(list) > 0 && a.Lifecycle != store.Active {
+		t.Errorf("the refused ARC is %s", a.Lifecycle)
+	}
+}
+
 // A harvest takes ARCs of its own RDI only, whoever vouches for the submission.
 func TestAHarvestTakesARCsOfItsOwnRDI(t *testing.T) {
 	t.Parallel()
@@ -466,6 +505,42 @@ func TestReadersOfHarvestEventsMissNone(t *testing.T) {
 	}
 }
 
+// Nor does he miss those of the end of the harvest, although a push that was recorded meanwhile
+// has a larger number and can be seen before.
+func TestReadersOfHarvestEventsMissNoneOfItsEnd(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	submit(t, s, submission("missing", "x"))
+	push(t, s, claim(t, s), "c0")
+	h := begin(t, s)
+	submit(t, s, inHarvest(h, "A", "x"))
+	c := claim(t, s)
+	load(t, s, c)
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	must(conn.Exec(t.Context(), "BEGIN; SELECT FROM harvest FOR UPDATE"))(t)
+	var ending sync.WaitGroup
+	ending.Go(func() { end(t, s, h, store.EndOptions{MissingLimit: 1}) })
+	awaitLock(t, dsn, "the end has written its events, and waits for the row of the harvest")
+	if err := s.RecordPush(t.Context(), c, store.Pushed{Commit: "c1"}); err != nil {
+		t.Fatal(err)
+	}
+	types, last := []string{}, int64(0)
+	look := func() {
+		for _, e := range must(s.HarvestEvents(t.Context(), h.ID, last, 9))(t) {
+			types, last = append(types, e.Type), e.ID
+		}
+	}
+	look()
+	must(conn.Exec(t.Context(), "ROLLBACK"))(t)
+	ending.Wait()
+	look()
+	if diff := cmp.Diff([]string{store.EventCreated, store.EventNotSeen, store.EventMissing, store.EventPushed}, types); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // The record of a push takes the number of its event and commits while no reader of the
 // harvest looks: else a larger number could be read before it.
 func TestARecordWaitsForReadersOfItsHarvest(t *testing.T) {
@@ -479,7 +554,7 @@ func TestARecordWaitsForReadersOfItsHarvest(t *testing.T) {
 	conn := must(connect(dsn))(t)
 	defer conn.Close(context.Background())
 	must(conn.Exec(t.Context(), "BEGIN"))(t)
-	must(conn.Exec(t.Context(), "SELECT pg_advisory_xact_lock($1)", int64(binary.BigEndian.Uint64(h.ID[:8]))))(t)
+	must(conn.Exec(t.Context(), "SELECT pg_advisory_xact_lock($1)", int64(binary.BigEndian.Uint64(h.ID[8:]))))(t)
 	recorded := make(chan error, 1)
 	go func() { recorded <- s.RecordPush(t.Context(), c, store.Pushed{Commit: "c1"}) }()
 	testenv.Await(t, "the record waits", func() bool {

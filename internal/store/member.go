@@ -67,14 +67,24 @@ type HarvestError struct {
 }
 
 // AddHarvestError notes a refused submission; it counts as an error of the
-// harvest while that is running.
+// harvest while that is running. The end of the harvest waits for it, or it for the end.
 func (s *Store) AddHarvestError(ctx context.Context, harvest uuid.UUID, e HarvestError) error {
 	var arc []byte
 	if e.ARC != (ID{}) {
 		arc = e.ARC[:]
 	}
-	_, err := s.exec(ctx, "note a refused submission", sqlAddHarvestError, harvest, arc, e.Identifier, string(e.Code), e.Text)
-	return err
+	note := func(patience time.Duration) error {
+		batch := &pgx.Batch{}
+		batch.Queue(sqlLockPatience, milliseconds(patience))
+		batch.Queue(sqlShareLocks, []int64{harvestLock(harvest)})
+		batch.Queue(sqlAddHarvestError, harvest, arc, e.Identifier, string(e.Code), e.Text)
+		return s.pool.SendBatch(ctx, batch).Close()
+	}
+	err := s.untilFree(ctx, func(patience time.Duration) error {
+		_, err := repeat(ctx, s, isUndone, func() (struct{}, error) { return struct{}{}, note(patience) })
+		return err
+	})
+	return wrap("note a refused submission", err)
 }
 
 const sqlAddHarvestError = `

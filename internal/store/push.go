@@ -131,8 +131,9 @@ SELECT coalesce(due, false), event_count FROM done`
 func (s *Store) record(ctx context.Context, doing string, c *Claim, sql string, arguments ...any) error {
 	batch := &pgx.Batch{}
 	if c.content != nil && c.content.Harvest != uuid.Nil {
-		// The event belongs to the harvest's stream, whose readers rely on this.
-		batch.Queue(sqlShareHarvests, []int64{harvestLock(c.content.Harvest)})
+		// The event belongs to the harvest's stream, whose readers rely on this. The end of
+		// the harvest is not waited for.
+		batch.Queue(sqlShareLocks, []int64{eventLock(c.content.Harvest)})
 	}
 	var due bool
 	var events int

@@ -168,7 +168,7 @@ func (s *Store) statement(ctx context.Context, subs []*Submission, sql string, a
 	batch := &pgx.Batch{}
 	batch.Queue(sqlPlanOnce, milliseconds(patience))
 	if locks := harvestLocks(subs); len(locks) > 0 {
-		batch.Queue(sqlShareHarvests, locks)
+		batch.Queue(sqlShareLocks, locks)
 	}
 	before := batch.Len()
 	batch.Queue(sql, arguments...)
@@ -234,20 +234,26 @@ func refused(code fault.Code, sub *Submission) error {
 }
 
 // harvestLock is the key of the advisory lock that stands for a harvest:
-// shared by what happens in the harvest, exclusive for its end. Two harvests
-// with the same key would only wait for each other.
+// shared by what happens in the harvest, exclusive for its end, which may take
+// minutes. Two harvests with the same key would only wait for each other.
 func harvestLock(id uuid.UUID) int64 { return int64(binary.BigEndian.Uint64(id[:8])) }
+
+// eventLock is the key of the one that stands for the events of a harvest: shared by
+// those who write some, exclusive for an instant by who reads them. It comes after
+// all of the other kind: who waits for the end of a harvest keeps no reader waiting.
+func eventLock(id uuid.UUID) int64 { return int64(binary.BigEndian.Uint64(id[8:])) }
 
 // harvestLocks gives the keys for a group in the order of locking.
 func harvestLocks(subs []*Submission) []int64 {
-	var keys []int64
+	var harvests, events []int64
 	for _, q := range subs {
 		if q.Harvest != uuid.Nil {
-			keys = append(keys, harvestLock(q.Harvest))
+			harvests, events = append(harvests, harvestLock(q.Harvest)), append(events, eventLock(q.Harvest))
 		}
 	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
+	slices.Sort(harvests)
+	slices.Sort(events)
+	return append(slices.Compact(harvests), slices.Compact(events)...)
 }
 
 func nullUUID(id uuid.UUID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: id != uuid.Nil} }

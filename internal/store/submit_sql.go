@@ -7,8 +7,8 @@ package store
 // group anew: that takes longer than to execute it. The plans are the same.
 const sqlPlanOnce = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('lock_timeout', $1, true)`
 
-// sqlShareHarvests locks harvests against their end. $1: keys, sorted.
-const sqlShareHarvests = `SELECT pg_advisory_xact_lock_shared(k) FROM unnest($1::bigint[]) AS k`
+// sqlShareLocks shares locks of harvests. $1: keys, in the order of locking.
+const sqlShareLocks = `SELECT pg_advisory_xact_lock_shared(k) FROM unnest($1::bigint[]) AS k`
 
 // partAdmitted is the head of both submission statements: which of the
 // submissions their harvests admit. $1 ids, $2 RDIs, $3 hashes, $4 harvests.
