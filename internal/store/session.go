@@ -78,6 +78,8 @@ func sessionSettings(timeout time.Duration) string {
 		{"jit", "off"},
 		// Nor does a question that looks at many ARCs take more than one processor.
 		{"max_parallel_workers_per_gather", "0"},
+		// Texts go there and come back as they are in crates.
+		{"client_encoding", "'UTF8'"},
 		// Values that come as text are read in these spellings.
 		{"bytea_output", "hex"},
 		{"datestyle", "ISO"},
