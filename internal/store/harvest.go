@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -233,6 +234,14 @@ const defaultMissingLimit = 0.2
 // under way are waited for; later ones are refused. For a harvest that has
 // ended before, the fault is HarvestTransition.
 func (s *Store) EndHarvest(ctx context.Context, id uuid.UUID, to HarvestStatus, o EndOptions) (h Harvest, err error) {
+	return s.endHarvest(ctx, id, to, o, nil)
+}
+
+// endHarvest is EndHarvest, unless once nothing can happen in the harvest any more there is something that
+// speaks against it.
+func (s *Store) endHarvest(
+	ctx context.Context, id uuid.UUID, to HarvestStatus, o EndOptions, against func(pgx.Tx) error,
+) (h Harvest, err error) {
 	err = s.longTx(ctx, "end harvest", func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, sqlLockHarvest, harvestLock(id)); err != nil {
 			return err
@@ -245,6 +254,11 @@ func (s *Store) EndHarvest(ctx context.Context, id uuid.UUID, to HarvestStatus, 
 		if h.Status != Running {
 			return fault.New(fault.HarvestTransition, nil).WithText(fmt.Sprintf(
 				"Harvest harvest-%s cannot transition to %s: current status is %s", id, to, h.Status))
+		}
+		if against != nil {
+			if err := against(tx); err != nil {
+				return err
+			}
 		}
 		if read.more {
 			if h.Statistics, err = countAll(ctx, tx, id); err != nil {
@@ -298,10 +312,16 @@ func (s *Store) ExpireHarvests(ctx context.Context, idle time.Duration) ([]Harve
 		if err := failpoint.Hit(failpoint.ExpireBegin); err != nil {
 			return ended, wrap("end abandoned harvest", err)
 		}
-		h, err := s.EndHarvest(ctx, id, Failed, EndOptions{
-			Note: fmt.Sprintf("Abandoned: nothing was submitted for %s.", idle),
+		note := fmt.Sprintf("Abandoned: nothing was submitted for %s.", idle)
+		h, err := s.endHarvest(ctx, id, Failed, EndOptions{Note: note}, func(tx pgx.Tx) error {
+			var abandoned bool
+			err := tx.QueryRow(ctx, sqlIsIdle, idle, id).Scan(&abandoned)
+			if err == nil && !abandoned {
+				return errAlive
+			}
+			return err
 		})
-		if fault.CodeOf(err) == fault.HarvestTransition {
+		if fault.CodeOf(err) == fault.HarvestTransition || errors.Is(err, errAlive) {
 			continue // its client was faster
 		}
 		if err != nil {
@@ -312,9 +332,14 @@ func (s *Store) ExpireHarvests(ctx context.Context, idle time.Duration) ([]Harve
 	return ended, nil
 }
 
-const sqlIdleHarvests = `
-SELECT h.id FROM harvest h
-WHERE h.status = 'RUNNING' AND h.started_at < now() - $1::interval
+// errAlive says that something has happened in a harvest after all.
+var errAlive = errors.New("the harvest has come to life")
+
+const (
+	partIdle = `
+    h.started_at < now() - $1::interval
     AND NOT EXISTS (SELECT FROM harvest_arc m WHERE m.harvest_id = h.id AND m.at >= now() - $1::interval)
-    AND NOT EXISTS (SELECT FROM harvest_error e WHERE e.harvest_id = h.id AND e.at >= now() - $1::interval)
-ORDER BY h.started_at`
+    AND NOT EXISTS (SELECT FROM harvest_error e WHERE e.harvest_id = h.id AND e.at >= now() - $1::interval)`
+	sqlIdleHarvests = `SELECT h.id FROM harvest h WHERE h.status = 'RUNNING' AND` + partIdle + ` ORDER BY h.started_at`
+	sqlIsIdle       = `SELECT EXISTS (SELECT FROM harvest h WHERE h.id = $2 AND` + partIdle + `)`
+)

@@ -408,6 +408,47 @@ func TestAbandonedHarvestsExpire(t *testing.T) {
 	}
 }
 
+// One in which something happens at the moment of its expiry is left alone.
+func TestAHarvestThatComesToLifeDoesNotExpire(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	submit(t, s, submission("A", "one"))
+	h := begin(t, s)
+	sql(t, dsn, `UPDATE harvest SET started_at = now() - interval '25 hours'`)
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	must(conn.Exec(t.Context(), "BEGIN; SELECT FROM arc FOR UPDATE"))(t)
+	var both sync.WaitGroup
+	both.Go(func() { submit(t, s, inHarvest(h, "A", "two")) })
+	awaitLock(t, dsn, "the submission waits for the row")
+	over := make(chan struct{})
+	both.Go(func() {
+		defer close(over)
+		if ended, err := s.ExpireHarvests(context.Background(), 24*time.Hour); err != nil || len(ended) > 0 {
+			t.Errorf("got %+v, %v, want none that has expired", ended, err)
+		}
+	})
+	watch := must(connect(dsn))(t)
+	defer watch.Close(context.Background())
+	testenv.Await(t, "the expiry waits for the submission", func() bool {
+		select {
+		case <-over:
+			return true
+		default:
+		}
+		var waits bool
+		err := watch.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waits)
+		return err == nil && waits
+	})
+	must(conn.Exec(t.Context(), "ROLLBACK"))(t)
+	both.Wait()
+	if got := must(s.Harvest(t.Context(), h.ID))(t); got.Status != store.Running || got.Statistics.Updated != 1 {
+		t.Errorf("got %+v, want it running", got)
+	}
+}
+
 // Harvests are listed newest first, only those of the RDIs asked for, by
 // status, in pages.
 func TestHarvestsAreListedNewestFirst(t *testing.T) {
