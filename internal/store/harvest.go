@@ -301,13 +301,14 @@ WHERE id = $1 RETURNING completed_at`
 
 // ExpireHarvests ends harvests as FAILED in which nothing has happened for the
 // given time, and gives them. A harvest that comes to life while it is looked
-// at is left alone.
+// at is left alone; one that cannot be ended at the moment keeps no other from it.
 func (s *Store) ExpireHarvests(ctx context.Context, idle time.Duration) ([]Harvest, error) {
 	ids, err := read(ctx, s, "look for abandoned harvests", pgx.RowTo[uuid.UUID], sqlIdleHarvests, idle)
 	if err != nil {
 		return nil, err
 	}
 	var ended []Harvest
+	var failed error
 	for _, id := range ids {
 		if err := failpoint.Hit(failpoint.ExpireBegin); err != nil {
 			return ended, wrap("end abandoned harvest", err)
@@ -325,11 +326,14 @@ func (s *Store) ExpireHarvests(ctx context.Context, idle time.Duration) ([]Harve
 			continue // its client was faster
 		}
 		if err != nil {
-			return ended, err
+			if failed = err; isHeld(err) {
+				continue
+			}
+			break
 		}
 		ended = append(ended, h)
 	}
-	return ended, nil
+	return ended, failed
 }
 
 // errAlive says that something has happened in a harvest after all.

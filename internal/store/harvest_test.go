@@ -449,6 +449,23 @@ func TestAHarvestThatComesToLifeDoesNotExpire(t *testing.T) {
 	}
 }
 
+// One that somebody holds keeps no other from it.
+func TestAHeldHarvestKeepsNoOtherFromExpiry(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := must(store.Open(t.Context(), store.Options{DSN: dsn, StatementTimeout: time.Second}))(t)
+	t.Cleanup(s.Close)
+	held, free := begin(t, s), begin(t, s)
+	sql(t, dsn, `UPDATE harvest SET started_at = started_at - interval '25 hours'`)
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	must(conn.Exec(t.Context(), "BEGIN; "+harvestLock(held.ID)))(t)
+	ended, err := s.ExpireHarvests(t.Context(), 24*time.Hour)
+	if len(ended) != 1 || ended[0].ID != free.ID || fault.CodeOf(err) != fault.StoreTimeout {
+		t.Errorf("got %+v, %v, want the free one, and that the other is held", ended, err)
+	}
+}
+
 // Harvests are listed newest first, only those of the RDIs asked for, by
 // status, in pages.
 func TestHarvestsAreListedNewestFirst(t *testing.T) {
