@@ -26,6 +26,7 @@ import (
 type lossy struct {
 	dsn  string
 	lose atomic.Bool
+	skip atomic.Int64 // answers that still arrive when lose is set
 
 	mu      sync.Mutex
 	clients map[net.Conn]bool // whether they are hushed
@@ -94,7 +95,7 @@ func (p *lossy) answers(client, server net.Conn) {
 	b := make([]byte, 16<<10)
 	for {
 		n, err := server.Read(b)
-		if err != nil || p.lose.CompareAndSwap(true, false) {
+		if err != nil || p.lose.Load() && p.skip.Add(-1) < 0 && p.lose.CompareAndSwap(true, false) {
 			return
 		}
 		if p.silent(client) {
@@ -207,6 +208,45 @@ func TestALostAnswerIsNotASecondRefusal(t *testing.T) {
 	}
 	if got := end(t, s, h, store.EndOptions{}).Statistics; got != (store.Statistics{New: 1, Errors: 2}) {
 		t.Errorf("got %+v, want one new and two refused", got)
+	}
+}
+
+// Nor is a lost answer anybody's business where the request names what it makes.
+func TestALostAnswerIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	p := startLossy(t, pgtest.DSN(t))
+	s := must(store.Open(t.Context(), store.Options{DSN: p.dsn, MaxConns: 1}))(t)
+	t.Cleanup(s.Close)
+	task := store.Task{ID: uuid.New(), RDI: "r", Status: "SUCCESS"}
+	for range 2 { // the second time with a statement that is prepared
+		if err := s.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p.lose.Store(true)
+		if err := s.PutTask(t.Context(), task); err != nil {
+			t.Errorf("task: %v", err)
+		}
+		if got, err := s.Task(t.Context(), task.ID); err != nil || got.Status != task.Status {
+			t.Errorf("task: got %+v, %v", got, err)
+		}
+	}
+	for i := range 8 { // one after the other, the answers that a beginning takes
+		p.skip.Store(int64(i))
+		p.lose.Store(true)
+		key := fmt.Sprint("key", i)
+		h, err := s.BeginHarvest(t.Context(), "r", nil, nil, key, store.Actor{})
+		if err != nil {
+			t.Errorf("beginning, answer %d is lost: %v", i, err)
+			continue
+		}
+		p.lose.Store(false)
+		if again := must(s.BeginHarvest(t.Context(), "r", nil, nil, key, store.Actor{}))(t); again.ID != h.ID {
+			t.Errorf("answer %d was lost: two harvests", i)
+		}
+	}
+	trail := must(s.AuditTrail(t.Context(), store.ID{}, 0, 100))(t)
+	if len(trail) != 8 {
+		t.Errorf("the audit trail tells of %d beginnings, want 8", len(trail))
 	}
 }
 

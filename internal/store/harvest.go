@@ -57,6 +57,18 @@ func (s Statistics) Submitted() int64 { return s.New + s.Updated + s.Unchanged }
 // gets the same harvest again, however often it asks, as long as that is running;
 // expected is what it has said last.
 func (s *Store) BeginHarvest(ctx context.Context, rdi string, clientID *string, expected *int64, key string, by Actor) (Harvest, error) {
+	mayRepeat := isUndone
+	if key != "" {
+		mayRepeat = isCut // if it was begun, it is found
+	}
+	h, err := repeat(ctx, s, mayRepeat, func() (found, error) { return s.beginHarvest(ctx, rdi, clientID, expected, key, by) })
+	if err != nil {
+		return Harvest{}, err
+	}
+	return s.count(ctx, h)
+}
+
+func (s *Store) beginHarvest(ctx context.Context, rdi string, clientID *string, expected *int64, key string, by Actor) (found, error) {
 	h := found{Harvest: Harvest{ID: uuid.New(), RDI: rdi, ClientID: clientID, Status: Running, Expected: expected}}
 	err := s.tx(ctx, "begin harvest", func(tx pgx.Tx) error {
 		var id uuid.UUID
@@ -76,10 +88,7 @@ func (s *Store) BeginHarvest(ctx context.Context, rdi string, clientID *string, 
 	if lost := failpoint.Hit(failpoint.HarvestBegun); err == nil {
 		err = wrap("begin harvest", lost)
 	}
-	if err != nil {
-		return Harvest{}, err
-	}
-	return s.count(ctx, h)
+	return h, err
 }
 
 // Without the update there would be no row to return. A client that was cut off

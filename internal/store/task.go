@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/fairagro/middleware-api/internal/failpoint"
 	"github.com/fairagro/middleware-api/internal/fault"
@@ -40,8 +41,10 @@ func (s *Store) PutTask(ctx context.Context, t Task) error {
 	if err != nil {
 		return fmt.Errorf("keep task: %w", err)
 	}
-	_, err = s.exec(ctx, "keep task", sqlPutTask, t.ID, t.ClientID, t.RDI, t.Status, t.Message, t.Error, arcs)
-	return err
+	_, err = again(ctx, s, func() (pgconn.CommandTag, error) {
+		return s.pool.Exec(ctx, sqlPutTask, t.ID, t.ClientID, t.RDI, t.Status, t.Message, t.Error, arcs)
+	})
+	return wrap("keep task", err)
 }
 
 const sqlPutTask = `
