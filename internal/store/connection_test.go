@@ -2,17 +2,20 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sys/unix"
 
 	"github.com/fairagro/middleware-api/internal/fault"
 	"github.com/fairagro/middleware-api/internal/pgtest"
@@ -30,6 +33,31 @@ type lossy struct {
 
 	mu      sync.Mutex
 	clients map[net.Conn]bool // whether they are hushed
+	servers []net.Conn
+}
+
+// vanish ends the connections to the server as the end of the machine does that they came
+// from: without a word.
+func (p *lossy) vanish(t *testing.T) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.servers {
+		raw := must(c.(syscall.Conn).SyscallConn())(t)
+		var failed error
+		err := raw.Control(func(fd uintptr) { // see TCP_REPAIR in tcp(7)
+			failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_REPAIR, 1)
+		})
+		if errors.Is(err, net.ErrClosed) {
+			continue
+		}
+		if errors.Is(failed, unix.EPERM) {
+			testenv.Skip(t, "only root can end a connection without a word")
+		}
+		if err := errors.Join(err, failed, c.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // hush leaves the connections that there are without answers, as a proxy that has
@@ -83,6 +111,7 @@ func startLossy(t *testing.T, dsn string) *lossy {
 			go func() { _, _ = io.Copy(server, client); _ = server.Close() }()
 			p.mu.Lock()
 			p.clients[client] = false
+			p.servers = append(p.servers, server)
 			p.mu.Unlock()
 			go p.answers(client, server)
 		}
@@ -181,6 +210,35 @@ func TestConnectionsThatAreUnpluggedFailNothing(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Sessions of a machine that is gone end soon, and with them their locks and their part of
+// max_connections: it comes back with new ones.
+func TestSessionsOfAMachineThatIsGoneEnd(t *testing.T) {
+	t.Parallel()
+	const here = "127.21.7.42" // no other server has it
+	dsn := pgtest.Start(t, pgtest.Options{Fast: true, Settings: []string{"listen_addresses=" + here}}).DSN()
+	config := must(pgx.ParseConfig(dsn))(t)
+	watch := pgtest.Connect(t, dsn)
+	p := startLossy(t, fmt.Sprintf("host=%s user=%s dbname=%s sslmode=disable", here, config.User, config.Database))
+	s := must(store.Open(t.Context(), store.Options{DSN: p.dsn, ApplicationName: "gone", MaxConns: 1}))(t)
+	t.Cleanup(s.Close)
+	if err := s.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sessions := func() (n int) {
+		if err := watch.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gone'`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := sessions(); n != 1 {
+		t.Fatalf("%d sessions, want 1", n)
+	}
+	rested := time.Now().Add(time.Second) // before, it may wait for the confirmation of its answer
+	testenv.Await(t, "that the session has rested", func() bool { return time.Now().After(rested) })
+	p.vanish(t)
+	testenv.Await(t, "the end of the session", func() bool { return sessions() == 0 })
 }
 
 // Of a statement whose answer is lost nobody knows whether it was done. Where doing

@@ -67,6 +67,11 @@ func sessionSettings(timeout time.Duration) string {
 		{"statement_timeout", milliseconds(timeout)},
 		{"lock_timeout", milliseconds(timeout)},
 		{"idle_in_transaction_session_timeout", milliseconds(2 * timeout)},
+		// A machine that is gone without a word is noticed by the server as we notice that
+		// of the server: its sessions would go on holding locks, and their places, for hours.
+		{"tcp_user_timeout", milliseconds(tcp.Unheard)},
+		{"tcp_keepalives_idle", seconds(tcp.Unheard / 2)},
+		{"tcp_keepalives_interval", seconds(tcp.Unheard / 4)},
 		// To rest is what connections of a pool do, and that of a listener most of all.
 		{"idle_session_timeout", "0"},
 		// "Acknowledged" must not depend on what the cluster's default happens to be.
@@ -120,3 +125,5 @@ func setDefault(params map[string]string, key, value string) {
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }
