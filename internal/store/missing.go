@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -24,6 +25,7 @@ func markMissing(ctx context.Context, tx pgx.Tx, h *Harvest, o EndOptions) error
 	if limit == 0 {
 		limit = defaultMissingLimit
 	}
+	limit = max(0, limit)
 	keep := make([][]byte, len(o.Keep))
 	for i := range o.Keep {
 		keep[i] = o.Keep[i][:]
@@ -37,10 +39,11 @@ func markMissing(ctx context.Context, tx pgx.Tx, h *Harvest, o EndOptions) error
 		h.Note = fmt.Sprintf("ARCs of RDI %s that were not brought but stay as they are, because they are still at the source: %d. "+
 			"The harvester could not bring them, or they were refused.", h.RDI, kept)
 	}
-	if float64(marks) > max(0, limit)*float64(all) {
+	// A quotient of whole numbers is the number that is nearest to it, as the limit is; a product need not be.
+	if marks > 0 && float64(marks)/float64(all) > limit {
 		h.Guarded = true
 		h.Note = fmt.Sprintf("%d of the %d ARCs of RDI %s were not seen, more than %g %%: none was marked as missing. "+
-			"If they are really gone, delete them at the RDI in smaller steps or ask the operator.", unseen, all, h.RDI, limit*100)
+			"If they are really gone, delete them at the RDI in smaller steps or ask the operator.", unseen, all, h.RDI, math.Round(limit*1e4)/100)
 		return nil
 	}
 	if unseen == 0 {

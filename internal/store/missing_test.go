@@ -159,7 +159,7 @@ func TestAHarvestThatLacksTooMuchMarksNothing(t *testing.T) {
 		t.Errorf("the note is not kept: %q", got.Note)
 	}
 	h = harvestOf(t, s, store.EndOptions{MissingLimit: -1}, 1)
-	if h.Statistics.Missing != 0 || !strings.Contains(h.Note, "1 of the 10 ARCs") {
+	if h.Statistics.Missing != 0 || !strings.Contains(h.Note, "1 of the 10 ARCs") || !strings.Contains(h.Note, " more than 0 %:") {
 		t.Errorf("1 of 10, where none may be missing: got %+v, %q", h.Statistics, h.Note)
 	}
 	h = harvestOf(t, s, store.EndOptions{MissingLimit: -1}, 0)
@@ -179,6 +179,30 @@ func TestAHarvestThatLacksTooMuchMarksNothing(t *testing.T) {
 	h = harvestOf(t, s, store.EndOptions{MissingLimit: 1}, 10)
 	if h.Statistics.Missing != 8 {
 		t.Errorf("empty harvest, no limit: got %+v", h.Statistics)
+	}
+}
+
+// A share that no binary fraction gives exactly is exact all the same, and its name is short.
+func TestTheShareThatMayBeMissingIsExact(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	for percent, arcs := range map[int64]int64{29: 100, 57: 100, 58: 50, 7: 100} {
+		rdi := fmt.Sprint("r", percent)
+		sql(t, dsn, `INSERT INTO arc (id, rdi, identifier, content, content_hash, content_size, last_seen)
+			SELECT sha256(convert_to($1 || i, 'UTF8')), $1, i, 'x', sha256('x'), 1,
+				CASE WHEN i <= $2 THEN now() - interval '1 hour' ELSE now() + interval '1 hour' END
+			FROM generate_series(1, $3::bigint) AS i`, rdi, percent*arcs/100+1, arcs)
+		limit := store.EndOptions{MissingLimit: float64(percent) / 100}
+		h := must(s.BeginHarvest(t.Context(), rdi, nil, nil, "", store.Actor{}))(t)
+		if got := end(t, s, h, limit); got.Statistics.Missing != 0 || !strings.Contains(got.Note, fmt.Sprintf(" more than %d %%:", percent)) {
+			t.Errorf("one more than %d %% of %d: got %+v, %q", percent, arcs, got.Statistics, got.Note)
+		}
+		sql(t, dsn, `UPDATE arc SET last_seen = now() + interval '1 hour' WHERE rdi = $1 AND identifier = '1'`, rdi)
+		h = must(s.BeginHarvest(t.Context(), rdi, nil, nil, "", store.Actor{}))(t)
+		if got := end(t, s, h, limit); got.Statistics.Missing != percent*arcs/100 {
+			t.Errorf("%d %% of %d: got %+v, %q", percent, arcs, got.Statistics, got.Note)
+		}
 	}
 }
 
