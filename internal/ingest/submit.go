@@ -122,12 +122,6 @@ func ended(step span.Span, by Caller, sub *store.Submission, err error) {
 	step.End()
 }
 
-// storable gives a text as PostgreSQL can hold it: what was refused for what is in it
-// counts all the same.
-func storable(text string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
-}
-
 // NoteRefusal counts a submission that never came as far as SubmitInHarvest,
 // because its crate is not valid, as an error of the harvest. The identifier, "" if it
 // is not known, keeps the ARC from being missing: somebody has tried to bring it. A
@@ -145,7 +139,7 @@ func (s *Service) NoteRefusal(ctx context.Context, by Caller, h store.Harvest, i
 
 func (s *Service) noteRefusal(ctx context.Context, h store.Harvest, id store.ID, identifier string, f *fault.Error) {
 	_ = failpoint.Hit(failpoint.RefusalBegin)
-	err := s.store.AddHarvestError(ctx, h.ID, store.HarvestError{ARC: id, Identifier: storable(identifier), Code: f.Code, Text: storable(f.Text)})
+	err := s.store.AddHarvestError(ctx, h.ID, store.HarvestError{ARC: id, Identifier: identifier, Code: f.Code, Text: f.Text})
 	if err != nil {
 		s.o.Logger.Warn("refused submission not counted in its harvest", "harvest_id", HarvestID(h), "error", err)
 	}

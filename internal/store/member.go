@@ -77,7 +77,7 @@ func (s *Store) AddHarvestError(ctx context.Context, harvest uuid.UUID, e Harves
 		batch := &pgx.Batch{}
 		batch.Queue(sqlLockPatience, milliseconds(patience))
 		batch.Queue(sqlShareLocks, []int64{harvestLock(harvest)})
-		batch.Queue(sqlAddHarvestError, harvest, arc, e.Identifier, string(e.Code), e.Text)
+		batch.Queue(sqlAddHarvestError, harvest, arc, storable(e.Identifier), string(e.Code), storable(e.Text))
 		return s.pool.SendBatch(ctx, batch).Close()
 	}
 	err := s.untilFree(ctx, func(patience time.Duration) error {

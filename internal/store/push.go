@@ -91,8 +91,8 @@ func (s *Store) RecordFailure(ctx context.Context, c *Claim, f Failure) error {
 	if c.content != nil {
 		version, harvest = c.content.Version, c.content.Harvest
 	}
-	return s.record(ctx, "record failure", c, sqlRecordFailure, c.ID[:], c.Token, f.Class, string(f.Code), f.Text,
-		string(f.Owner), f.Remedy, f.Park, f.Delay, version, c.wanted, nullUUID(harvest))
+	return s.record(ctx, "record failure", c, sqlRecordFailure, c.ID[:], c.Token, f.Class, string(f.Code), storable(f.Text),
+		string(f.Owner), storable(f.Remedy), f.Park, f.Delay, version, c.wanted, nullUUID(harvest))
 }
 
 // $10 is the version that was tried, 0 if it never came to loading one.

@@ -170,6 +170,38 @@ func TestReportsBelongToAContent(t *testing.T) {
 	}
 }
 
+// What was found in a crate and what was refused of it are told in its own words, also where
+// they hold what PostgreSQL does not take: what is recorded of it must not fail because of that.
+func TestOddTextsAreRecorded(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("A", "one"))
+	const odd, kept = "#s\x00\xff", "#s\uFFFD\uFFFD"
+	findings := []store.Finding{{Code: "c", Severity: store.SeverityWarning, Pointer: "/" + odd, Entity: odd, Text: odd, Remedy: odd}}
+	if err := s.SetReport(t.Context(), idOf("A"), hashOf("one"), findings); err != nil {
+		t.Error(err)
+	}
+	want := []store.Finding{{Code: "c", Severity: store.SeverityWarning, Pointer: "/" + kept, Entity: kept, Text: kept, Remedy: kept}}
+	if diff := cmp.Diff(want, must(s.Report(t.Context(), idOf("A")))(t).Findings); diff != "" {
+		t.Error(diff)
+	}
+	h := begin(t, s)
+	if err := s.AddHarvestError(t.Context(), h.ID, store.HarvestError{Identifier: odd, Code: fault.ARCInvalid, Text: odd}); err != nil {
+		t.Error(err)
+	}
+	if list := must(s.HarvestErrors(t.Context(), h.ID, 0, 9))(t); len(list) != 1 || list[0].Identifier != kept || list[0].Text != kept {
+		t.Errorf("refusals: got %+v", list)
+	}
+	c := claim(t, s)
+	load(t, s, c)
+	if err := s.RecordFailure(t.Context(), c, store.Failure{Class: store.Invalid, Code: fault.ARCInvalid, Text: odd, Remedy: odd, Park: true}); err != nil {
+		t.Error(err)
+	}
+	if f := read(t, s, idOf("A")).Git.Failure; f.Text != kept || f.Remedy != kept {
+		t.Errorf("failure: got %+v", f)
+	}
+}
+
 // The audit trail grows and never changes, whoever tries.
 func TestTheAuditTrailIsAppendOnly(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -39,8 +40,10 @@ type Report struct {
 // one event for errors and one for warnings, unless the same report is there
 // already. It does nothing if the ARC has other content by now.
 func (s *Store) SetReport(ctx context.Context, arc ID, hash Hash, findings []Finding) error {
-	if findings == nil {
-		findings = []Finding{}
+	findings = append([]Finding{}, findings...)
+	for i := range findings {
+		f := &findings[i]
+		f.Pointer, f.Entity, f.Text, f.Remedy = storable(f.Pointer), storable(f.Entity), storable(f.Text), storable(f.Remedy)
 	}
 	text, err := json.Marshal(findings)
 	if err != nil {
@@ -58,6 +61,11 @@ func (s *Store) SetReport(ctx context.Context, arc ID, hash Hash, findings []Fin
 		}
 		return nil
 	})
+}
+
+// storable gives a text as PostgreSQL can hold it: what quotes a crate is recorded whatever is in it.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // summary words the events of a report.
