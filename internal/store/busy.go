@@ -45,8 +45,9 @@ func (s *Store) inGroup(ctx context.Context, g *group[*Submission, *Result], q *
 // untilFree does something with a harvest that gives up waiting for a lock after a while, again
 // and again until it gets it: meanwhile its connection is there for others.
 func (s *Store) untilFree(ctx context.Context, do func(patience time.Duration) error) error {
+	end := time.Now().Add(s.patience)
 	err := do(lockPatience)
-	for end := time.Now().Add(s.patience); isHeld(err) && time.Now().Before(end); err = do(lonePatience) {
+	for ; isHeld(err) && time.Now().Before(end); err = do(lonePatience) {
 		select {
 		case <-ctx.Done():
 			return wrap("wait until the harvest is free", ctx.Err())

@@ -54,10 +54,12 @@ func (s *Store) Diff(ctx context.Context, harvest uuid.UUID, rdi string, pairs [
 
 func (s *Store) diff(ctx context.Context, subs []*Submission, out []Difference, patience time.Duration) error {
 	return s.tx(ctx, "compare with the store", func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, sqlLockPatience, milliseconds(patience)); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, sqlShareLocks, harvestLocks(subs)); err != nil {
+		// The harvest may be held for long, its rows are as a rule not.
+		locks := &pgx.Batch{}
+		locks.Queue(sqlLockPatience, milliseconds(patience))
+		locks.Queue(sqlShareLocks, harvestLocks(subs))
+		locks.Queue(sqlLockPatience, milliseconds(s.patience))
+		if err := tx.SendBatch(ctx, locks).Close(); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, sqlDiff, admissionArguments(subs)...)
