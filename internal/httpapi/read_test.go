@@ -374,6 +374,12 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: got %+v", path, got)
 		}
 	}
+	// What a submission refuses is not valid, and what it takes is.
+	for name, valid := range map[string]bool{`"identifier":"x\u0000"`: false, `"identifier":"x","name":"\u0000"`: true} {
+		if got := read(s.post(t, "/v3/arcs/validate", upload("edal", strings.Replace(crate("x", ""), `"identifier":"x"`, name, 1)))); got.Valid != valid {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
 	assertStored(t, db, 0)
 	if got := s.post(t, "/v3/arcs?validate=no", upload("edal", crate("x", ""))); got.status != 422 {
 		t.Errorf("got %d %s", got.status, got.body)

@@ -3,6 +3,7 @@ package rocrate
 import (
 	"crypto/sha256"
 	"errors"
+	"strings"
 
 	"github.com/fairagro/middleware-api/internal/rocrate/jsondoc"
 	"github.com/fairagro/middleware-api/internal/rocrate/wire"
@@ -10,8 +11,8 @@ import (
 
 // Payload is an accepted upload.
 type Payload struct {
-	Identifier  string   // of the root data entity, trimmed, never empty
-	Name        string   // of the root data entity, trimmed, may be empty
+	Identifier  string   // of the root data entity, trimmed, never empty, without NUL
+	Name        string   // of the root data entity, trimmed, may be empty, as a database can hold it
 	Description string   // the same
 	Hash        [32]byte // of the content without dates that change with every export
 	Document    []byte   // {"@context": …, "@graph": …}; may share memory with the scanned text
@@ -45,12 +46,16 @@ func ScanValue(crate jsondoc.Value, loc wire.Loc) (Payload, error) {
 	}
 	p := Payload{
 		Identifier:  extractText(root.Member("identifier")),
-		Name:        extractText(root.Member("name")),
-		Description: extractText(root.Member("description")),
+		Name:        withoutNUL(extractText(root.Member("name"))),
+		Description: withoutNUL(extractText(root.Member("description"))),
 	}
 	if p.Identifier == "" {
 		check.ValueError(loc, "RO-Crate root data entity must contain a non-empty identifier", crate)
 		return Payload{}, check.Err()
+	}
+	if strings.ContainsRune(p.Identifier, 0) {
+		check.ValueError(loc, "RO-Crate root data entity must contain an identifier without NUL characters", crate)
+		return Payload{Identifier: p.Identifier}, check.Err()
 	}
 	if p.Hash, ok = contentHash(&check, parts, loc); !ok {
 		return Payload{Identifier: p.Identifier}, check.Err()

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,6 +65,22 @@ func TestScanExtractsTexts(t *testing.T) {
 		if p.Identifier != want || p.Name != want || p.Description != "" {
 			t.Errorf("%s: identifier %q, name %q, description %q, want %q twice and nothing", value, p.Identifier, p.Name, p.Description, want)
 		}
+	}
+}
+
+// A NUL, which no database takes, keeps no ARC out for its name or description. Only an
+// identifier must do without it.
+func TestScanMakesTextsStorable(t *testing.T) {
+	t.Parallel()
+	p, err := rocrate.Scan([]byte(`{"@context":1,"@graph":[{"@id":"./","identifier":"A","name":"\u0000b","description":["c\u0000"]}]}`))
+	if err != nil || p.Name != "\uFFFDb" || p.Description != "c\uFFFD" || !strings.Contains(string(p.Document), `"\u0000b"`) {
+		t.Errorf("name %q, description %q, document %s, %v", p.Name, p.Description, p.Document, err)
+	}
+	const doc = `{"@context":1,"@graph":[{"@id":"./","identifier":"A\u0000"}]}`
+	p, err = rocrate.Scan([]byte(doc))
+	errs, _ := errors.AsType[wire.Errors](err)
+	if len(errs) != 1 || p.Identifier != "A\x00" || errs[0].Msg != "Value error, RO-Crate root data entity must contain an identifier without NUL characters" {
+		t.Errorf("identifier %q, %v", p.Identifier, err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/fairagro/middleware-api/internal/rocrate/jsondoc"
 )
@@ -27,6 +28,10 @@ func extractText(v jsondoc.Value) string {
 		return string(appendRepr(nil, v))
 	}
 }
+
+// withoutNUL gives a text as a database can hold it. It is for texts that are only
+// shown: the document keeps the character.
+func withoutNUL(s string) string { return strings.ReplaceAll(s, "\x00", "\uFFFD") }
 
 // appendRepr appends a value as Python's repr shows it.
 func appendRepr(dst []byte, v jsondoc.Value) []byte {
