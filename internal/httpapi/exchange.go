@@ -86,14 +86,19 @@ func (x *exchange) param(name string) string { return x.echo.Param(name) }
 // json sends the answer.
 func (x *exchange) json(status int, value any) error { return writeJSON(x.w, status, value) }
 
-// query gives the last value of a query parameter.
-func (x *exchange) query(name string) (string, bool) {
-	values := x.echo.QueryParams()[name]
-	if len(values) == 0 {
-		return "", false
+// query gives the last value of a query parameter. What is not encoded as it should be counts
+// as it is: a filter or a wish of the client must not get lost.
+func (x *exchange) query(name string) (value string, ok bool) {
+	for pair := range strings.SplitSeq(x.r.URL.RawQuery, "&") {
+		key, text, _ := strings.Cut(pair, "=")
+		if unescapeQuery(key) == name {
+			value, ok = unescapeQuery(text), true
+		}
 	}
-	return values[len(values)-1], true
+	return value, ok
 }
+
+func unescapeQuery(s string) string { return auth.Unescape(strings.ReplaceAll(s, "+", " ")) }
 
 // readJSON reads and parses the body. A body of another kind is a text.
 func (x *exchange) readJSON() error {

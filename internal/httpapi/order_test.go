@@ -346,6 +346,11 @@ func TestValidationErrors(t *testing.T) {
 		{"GET", "/v3/harvests?limit=1001", "", []string{e("less_than_equal", `["query","limit"]`, "Input should be less than or equal to 1000", `"1001"`, `{"le":1000}`)}},
 		{"GET", "/v3/harvests?limit=5&limit=1.5&skip=", "", []string{e("int_parsing", `["query","skip"]`, noInt, `""`), e("int_parsing", `["query","limit"]`, noInt, `"1.5"`)}},
 		{"GET", "/v3/harvests?skip=-1", "", []string{e("greater_than_equal", `["query","skip"]`, "Input should be greater than or equal to 0", `"-1"`, `{"ge":0}`)}},
+		// What is not encoded as it should be counts as it is, rather than as not there.
+		{"GET", "/v3/harvests?limit=1;skip=2", "", []string{e("int_parsing", `["query","limit"]`, noInt, `"1;skip=2"`)}},
+		{"GET", "/v3/harvests?limit=%zz&skip=%2", "", []string{e("int_parsing", `["query","skip"]`, noInt, `"%2"`), e("int_parsing", `["query","limit"]`, noInt, `"%zz"`)}},
+		{"POST", "/v3/arcs?validate=only;", `{"rdi":"edal","arc":` + good + `}`, []string{e("enum", `["query","validate"]`, "Input should be 'only'", `"only;"`, `{"expected":"'only'"}`)}},
+		{"POST", "/v3/harvests/x/complete?%6dissing=k%65ep%", "", []string{e("enum", `["query","missing"]`, "Input should be 'mark' or 'keep'", `"keep%"`, `{"expected":"'mark' or 'keep'"}`)}},
 		{"GET", "/v3/harvests?status=done", "", []string{e("enum", `["query","status"]`, "Input should be "+statuses, `"done"`, `{"expected":"`+statuses+`"}`)}},
 		{"POST", "/v3/arcs", `{"rdi":"edal","arc":` + good + `,"rdi":3}`, []string{e("string_type", `["body","rdi"]`, "Input should be a valid string", "3")}},
 	}

@@ -52,7 +52,7 @@ func parseHeader(value string) (*certificate, error) {
 	if len(value) > maxHeader {
 		return nil, fmt.Errorf("certificate header of %d bytes is longer than %d", len(value), maxHeader)
 	}
-	der, err := firstCertificate(unescape(value))
+	der, err := firstCertificate(Unescape(value))
 	if err != nil {
 		return nil, err
 	}
@@ -127,9 +127,9 @@ func parseRDIs(der []byte) ([]string, error) {
 	return names, nil
 }
 
-// unescape undoes percent-encoding. A plus sign stays a plus sign, for it is
-// base64 here, and an invalid escape stays as it is.
-func unescape(s string) string {
+// Unescape undoes percent-encoding. A plus sign stays a plus sign, for it is
+// base64 in certificates, and an invalid escape stays as it is.
+func Unescape(s string) string {
 	if !strings.Contains(s, "%") {
 		return s
 	}
