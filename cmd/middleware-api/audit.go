@@ -38,7 +38,7 @@ differences that were not repaired.`,
 		if err != nil {
 			return err
 		}
-		if err := become(&c.Config, userSync); err != nil {
+		if err := become(userSync); err != nil {
 			return err
 		}
 		log := slog.New(slog.DiscardHandler)

@@ -84,7 +84,7 @@ func examinations(ctx context.Context, c *config.Config, push bool) (checks []re
 	secrets := settled(ctx, report.CheckSecretFiles(credentialsFolder+"/gitlab-token", credentialsFolder+"/database-password"))
 	certificates := certificateFiles(c)
 	ends := settled(ctx, report.CheckCertificates(time.Now(), certificates...))
-	if err := become(c, userSync); err != nil {
+	if err := become(userSync); err != nil {
 		return nil, nil, err
 	}
 	st, err := store.Open(ctx, storeOptions(c, "middleware-api-doctor", slog.New(slog.DiscardHandler)))

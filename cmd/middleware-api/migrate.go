@@ -34,7 +34,7 @@ at the same time.`,
 		if err != nil {
 			return err
 		}
-		if err := become(&c.Config, userService); err != nil {
+		if err := become(userService); err != nil {
 			return err
 		}
 		logging := newLogging(c)

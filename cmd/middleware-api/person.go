@@ -11,6 +11,7 @@ import (
 
 	"github.com/fairagro/middleware-api/internal/cli"
 	"github.com/fairagro/middleware-api/internal/config"
+	"github.com/fairagro/middleware-api/internal/report"
 	"github.com/fairagro/middleware-api/internal/store"
 )
 
@@ -59,11 +60,12 @@ func actor() store.Actor {
 	return store.Actor{Subject: "local user " + name}
 }
 
-// become gives up root for the given user of the package, if this is root, there
-// is such a user, and the database tells people apart by their user. From then
-// on everything is as the service sees it: database, repositories, files.
-func become(c *config.Config, name string) error {
-	if os.Geteuid() != 0 || !store.ByPeer(databaseDSN(c.Database)) {
+// become gives up root for the given user of the package, if this is root and the
+// units of the package run here. From then on everything is as the service sees
+// it: database, which takes his name where the configuration gives none,
+// repositories, files.
+func become(name string) error {
+	if os.Geteuid() != 0 || !report.Booted() {
 		return nil
 	}
 	u, err := user.Lookup(name)

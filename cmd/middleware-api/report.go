@@ -91,7 +91,7 @@ func openStore(ctx context.Context, path string) (*config.Loaded, *store.Store, 
 }
 
 func openStoreOf(ctx context.Context, c *config.Loaded) (*store.Store, error) {
-	if err := become(&c.Config, userService); err != nil {
+	if err := become(userService); err != nil {
 		return nil, err
 	}
 	return store.Open(ctx, storeOptions(&c.Config, "middleware-api-command", slog.New(slog.DiscardHandler)))

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,6 +47,32 @@ func TestRootCanAskEverything(t *testing.T) {
 	b.says("tar -tzf /root/bundle.tar.gz", "journal.txt", "units.txt", "doctor.txt")
 	if foreign := b.sh("find /var/lib/middleware-api/arcs ! -user middleware-api-sync"); foreign != "" {
 		t.Errorf("a command has left files of another user:\n%s", foreign)
+	}
+}
+
+// With a database that wants a name and a password, on the network or not, root asks
+// and does everything as well, and as the service's own user all the same: the
+// repositories are still his, and so may be the name.
+func TestRootCanAskADatabaseWithPassword(t *testing.T) {
+	t.Parallel()
+	b := prepare(t)
+	b.sh(`runuser -u postgres -- psql -qX -c "CREATE ROLE arcs LOGIN PASSWORD 'secret' IN ROLE \"middleware-api\"" \
+		-c "ALTER ROLE \"middleware-api\" PASSWORD 'secret'" -c "ALTER ROLE \"middleware-api-sync\" PASSWORD 'secret'"`)
+	b.sh(`printf secret | install -m 0600 /dev/stdin /etc/middleware-api/credentials/database-password &&
+		echo 'MIDDLEWARE_API_REACH="127.0.0.1"' >>/etc/default/middleware-api && systemctl daemon-reload`)
+	for i, url := range []string{
+		"postgresql://arcs@127.0.0.1/middleware-api", "postgresql://127.0.0.1/middleware-api", "postgresql:///middleware-api?host=/run/postgresql",
+	} {
+		b.configure("database: {url: '" + url + "'}")
+		b.sh("systemctl restart middleware-api-sync")
+		id := b.upload(fmt.Appendf(nil, `{"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": [{"@id": "./", "@type": "Dataset",
+			"additionalType": "Investigation", "identifier": "%d", "name": "Rye"}]}`, i))
+		b.untilSynced(id)
+		b.until("green with "+url, "middleware-api status")
+		b.says("middleware-api audit", fmt.Sprintf("%d checked: %[1]d as recorded", i+1), "exit status 0")
+		b.says("middleware-api doctor --push", "ok database: PostgreSQL "+postgres, "ok trial push", "exit status 0")
+		b.says("middleware-api resync "+id, "ARCs that are due now: 1", "exit status 0")
+		b.says("middleware-api migrate", "database schema is at version", "exit status 0")
 	}
 }
 

@@ -163,7 +163,7 @@ const exposureLimit = 1.5
 // taken over.
 func CheckSandbox(names ...string) Check {
 	return Check{Name: "sandbox", Run: func(ctx context.Context) []Finding {
-		if _, err := os.Stat("/run/systemd/system"); err != nil {
+		if !Booted() {
 			return []Finding{skipped("there is no systemd here")}
 		}
 		var list []Finding

@@ -64,8 +64,14 @@ func CollectFleet(ctx context.Context) (*Fleet, error) {
 	return f, err
 }
 
+// Booted tells whether systemd runs this machine, as sd_booted(3) does.
+func Booted() bool {
+	_, err := os.Stat("/run/systemd/system")
+	return err == nil
+}
+
 func systemctl(ctx context.Context, args ...string) ([]byte, error) {
-	if _, err := os.Stat("/run/systemd/system"); err != nil { // as sd_booted(3)
+	if !Booted() {
 		return nil, errNoSystemd
 	}
 	ctx, cancel := context.WithTimeout(ctx, systemctlLimit)
