@@ -121,7 +121,11 @@ func CollectStatus(ctx context.Context, facts Facts, o StatusOptions) *Status {
 	if o.Now.IsZero() {
 		o.Now = time.Now()
 	}
-	s := &Status{At: o.Now, Light: Green, Fleet: o.Fleet, Certificates: o.Certificates}
+	s := &Status{
+		At: o.Now, Light: Green, Fleet: o.Fleet, Certificates: o.Certificates,
+		Reasons: []Reason{}, RDIs: []RDI{}, Remotes: []Remote{}, Synchronisers: []Synchroniser{},
+		Creations: []Creation{}, Harvests: []Harvest{}, Causes: []CauseRow{},
+	}
 	if err := s.read(ctx, facts, o); err != nil {
 		s.Database = broken(err)
 		s.because(Red, s.Database.Text, s.Database.Remedy)

@@ -1,7 +1,10 @@
 package report_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -48,6 +51,23 @@ func (f *facts) Harvests(_ context.Context, filter store.HarvestFilter) ([]store
 	f.asked, f.harvests = append(f.asked, filter.RDIs), filter
 	return nil, nil
 }
+
+// Lists that are empty are lists for programs too: jq ends with an error at the reasons of
+// a service that is green otherwise.
+func TestEmptyListsAreLists(t *testing.T) {
+	t.Parallel()
+	for what, facts := range map[string]report.Facts{"at rest": &facts{}, "without a database": unreachable{}} {
+		out, err := json.Marshal(report.CollectStatus(t.Context(), facts, report.StatusOptions{}))
+		if err != nil || bytes.Contains(out, []byte("null")) {
+			t.Errorf("%s: %s (%v)", what, out, err)
+		}
+	}
+}
+
+// unreachable is a database that does not answer.
+type unreachable struct{ report.Facts }
+
+func (unreachable) Ready(context.Context) error { return errors.New("connection refused") }
 
 // What turns the light, and from when on: waits by their length, what waits for somebody
 // by being there, and what mends itself, as foretold, not at all.
