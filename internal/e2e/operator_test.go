@@ -136,3 +136,27 @@ func TestRestoreAsTheManualSays(t *testing.T) {
 	b.untilSynced(b.upload(later))
 	b.says("middleware-api audit --repair", "2 checked: 2 as recorded", "exit status 0")
 }
+
+// A token that is encrypted as the manual says reaches those that need it, and the
+// password of the database as well.
+func TestEncryptedAsTheManualSays(t *testing.T) {
+	t.Parallel()
+	b := prepare(t)
+	b.untilSynced(b.upload(sample(t)))
+	b.sh("printf password | install -m 0600 /dev/stdin /etc/middleware-api/credentials/database-password")
+	b.write("/root/encrypt", []byte("set -e\n"+block(t, "systemd-creds encrypt")), 0o700)
+	b.sh("printf token | sh /root/encrypt")
+	for _, unit := range []string{"middleware-api-sync", "middleware-api-audit"} {
+		b.write("/etc/systemd/system/"+unit+".service.d/override.conf", []byte(block(t, "[Service]\nLoadCredentialEncrypted=")), 0o644)
+	}
+	b.sh("systemctl daemon-reload && systemctl restart middleware-api-sync && systemctl start middleware-api-audit")
+	const read = "cd /run/credentials/middleware-api-sync.service && echo $(cat gitlab-token) $(cat database-password)"
+	if out := b.sh(read); out != "token password" {
+		t.Errorf("the synchroniser was given %q", out)
+	}
+	command := strings.TrimSpace(block(t, "systemd-run -qP"))
+	b.says(command, "ok trial push", "exit status 0")
+	b.says(strings.Replace(command, "doctor --push", "config show", 1), "'***' # credential gitlab-token", "'***' # credential database-password")
+	b.sh("rm /etc/middleware-api/credentials/database-password")
+	b.says(command, "ok trial push", "exit status 0")
+}
