@@ -49,6 +49,21 @@ func TestSocketForOperators(t *testing.T) {
 		}
 	}
 
+	ends := func() (sum int) {
+		_, metrics := b.asks("root", "http://x/metrics")
+		for _, m := range regexp.MustCompile(`middleware_api_process_stops_total\{.*\} (\d+)`).FindAllStringSubmatch(metrics, -1) {
+			n, _ := strconv.Atoi(m[1])
+			sum += n
+		}
+		return sum
+	}
+	before := ends()
+	b.sh("systemctl restart middleware-api-sync && systemctl stop middleware-api-sync")
+	if after := ends(); after != before+2 {
+		t.Errorf("%d ends were counted, and %d after two more", before, after)
+	}
+	b.sh("systemctl start middleware-api-sync")
+
 	if status, body := b.asks("mallory", "http://x/metrics"); status != "403" || !strings.Contains(body, "admin.group") {
 		t.Errorf("metrics for anybody: %s %s", status, body)
 	}
