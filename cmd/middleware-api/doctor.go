@@ -84,6 +84,8 @@ func examinations(ctx context.Context, c *config.Config, push bool) (checks []re
 	secrets := settled(ctx, report.CheckSecretFiles(credentialsFolder+"/gitlab-token", credentialsFolder+"/database-password"))
 	certificates := certificateFiles(c)
 	ends := settled(ctx, report.CheckCertificates(time.Now(), certificates...))
+	units := settled(ctx, report.CheckUnits())                    // before a connection starts some
+	listeners := settled(ctx, report.CheckListeners(c.Listen...)) // one may be for a proxy only
 	if err := become(userSync); err != nil {
 		return nil, nil, err
 	}
@@ -93,10 +95,10 @@ func examinations(ctx context.Context, c *config.Config, push bool) (checks []re
 	}
 	checks = []report.Check{
 		report.CheckDatabase(st),
-		report.CheckUnits(),
+		units,
 		report.CheckSandbox(workerUnit, syncUnit),
 		report.CheckReach(needs(c)...),
-		report.CheckListeners(c.Listen...),
+		listeners,
 		ends,
 		report.CheckDisk(disks(c)...),
 		secrets,

@@ -113,22 +113,24 @@ func TestDefaultsFile(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		lines string
-		curl  []string
+		lines  string
+		curl   []string
+		doctor string
 	}{
-		{"UVICORN_PORT=8010", []string{"http://127.0.0.1:8010"}},
-		{"UVICORN_HOST=0.0.0.0\nUVICORN_PORT=8011", []string{"http://127.0.0.1:8011"}},
-		{"UVICORN_HOST=::1", []string{"http://[::1]:8000"}},
+		{"UVICORN_PORT=8010", []string{"http://127.0.0.1:8010"}, "127.0.0.1:8010"},
+		{"UVICORN_HOST=0.0.0.0\nUVICORN_PORT=8011", []string{"http://127.0.0.1:8011"}, "0.0.0.0:8011"},
+		{"UVICORN_HOST=::1", []string{"http://[::1]:8000"}, "[::1]:8000"},
 		{`MIDDLEWARE_API_LISTEN="127.0.0.1:8012 [::1]:8012 /run/middleware-api.sock"`, []string{
 			"http://127.0.0.1:8012", "http://[::1]:8012", "--unix-socket /run/middleware-api.sock http://local",
-		}},
-		{"UVICORN_HOST=localhost", []string{"http://127.0.0.1:8000"}},
+		}, "unix:/run/middleware-api.sock"},
+		{"UVICORN_HOST=localhost", []string{"http://127.0.0.1:8000"}, "127.0.0.1:8000"},
 	} {
 		b.write("/etc/default/middleware-api", []byte("MIDDLEWARE_API_WORKERS=2\n"+c.lines+"\n"), 0o644)
 		b.sh("systemctl daemon-reload && systemctl restart middleware-api.socket && systemctl start middleware-api")
 		for _, target := range c.curl {
 			b.sh("curl -gsS --fail --max-time 10 " + target + "/v3/liveness")
 		}
+		b.says("middleware-api doctor", "ok listeners: "+c.doctor+" accepts connections")
 	}
 	if mode := b.sh("stat -c '%a %G' /run/middleware-api.sock 2>/dev/null || true"); mode != "" && mode != "660 www-data" {
 		t.Errorf("the unix socket is %s", mode)

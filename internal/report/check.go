@@ -191,16 +191,18 @@ func sandbox(name, out string) Finding {
 	return ok("the exposure of %s is %s", name, m[1])
 }
 
-// CheckListeners connects to every address, as a client would.
-func CheckListeners(addresses ...string) Check {
+// CheckListeners connects to every address, as a client would: to those of the
+// socket's unit, or, where there is none, of the setting listen.
+func CheckListeners(setting ...string) Check {
 	return Check{Name: "listeners", Run: func(ctx context.Context) []Finding {
+		dialer := net.Dialer{Timeout: 5 * time.Second} // the socket may wait for an address that is elsewhere now
 		var list []Finding
-		for _, address := range addresses {
+		for _, address := range addresses(ctx, systemctl, setting) {
 			network, target := "tcp", address
 			if path, is := strings.CutPrefix(address, "unix:"); is {
 				network, target = "unix", path
 			}
-			conn, err := new(net.Dialer).DialContext(ctx, network, target)
+			conn, err := dialer.DialContext(ctx, network, target)
 			if err != nil {
 				list = append(list, failed("systemctl start "+unitSocket, "nobody listens on %s: %s", address, err))
 				continue
@@ -210,6 +212,30 @@ func CheckListeners(addresses ...string) Check {
 		}
 		return list
 	}}
+}
+
+// addresses gives where clients are expected. What /etc/default/middleware-api says
+// of it is in the unit of the socket only.
+func addresses(ctx context.Context, systemctl func(context.Context, ...string) ([]byte, error), setting []string) []string {
+	out, err := systemctl(ctx, "show", "--property=Listen", "--value", unitSocket)
+	if err != nil {
+		return setting
+	}
+	var list []string
+	for line := range strings.Lines(string(out)) { // such as "[::]:443 (Stream)"
+		address, _, ok := strings.Cut(strings.TrimSpace(line), " (")
+		switch {
+		case !ok:
+		case strings.HasPrefix(address, "/"):
+			list = append(list, "unix:"+address)
+		default:
+			list = append(list, address)
+		}
+	}
+	if list == nil { // not the package
+		return setting
+	}
+	return list
 }
 
 // Days before the end of a certificate from which it is reported.

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"context"
+	"fmt"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -37,5 +39,24 @@ func TestSpace(t *testing.T) {
 		if (got.Verdict == OK) != (got.Remedy == "") {
 			t.Errorf("%q with the remedy %q", want, got.Remedy)
 		}
+	}
+}
+
+// Where clients are expected is what the unit of the socket says, if there is one.
+func TestAddressesAreThoseOfTheSocket(t *testing.T) {
+	t.Parallel()
+	for out, want := range map[string]string{
+		"127.0.0.1:8000 (Stream)\n":                          "[127.0.0.1:8000]",
+		"[::]:443 (Stream)\n/run/middleware.sock (Stream)\n": "[[::]:443 unix:/run/middleware.sock]",
+		"\n": "[unix:/setting]",
+	} {
+		shown := func(context.Context, ...string) ([]byte, error) { return []byte(out), nil }
+		if got := fmt.Sprint(addresses(t.Context(), shown, []string{"unix:/setting"})); got != want {
+			t.Errorf("%q gives %s, want %s", out, got, want)
+		}
+	}
+	none := func(context.Context, ...string) ([]byte, error) { return nil, errNoSystemd }
+	if got := addresses(t.Context(), none, []string{"unix:/setting"}); len(got) != 1 || got[0] != "unix:/setting" {
+		t.Errorf("without systemd: %v", got)
 	}
 }
