@@ -89,6 +89,11 @@ func TestStatusNamesWhatIsBroken(t *testing.T) {
 	b.sh("systemctl start middleware-api-sync.service")
 	b.until("green", "middleware-api status")
 
+	b.sh("systemctl mask --now middleware-api-sync 2>&1")
+	b.says("middleware-api doctor", "workers run; the synchroniser is masked", "skipped sandbox: middleware-api-sync.service is masked", "exit status 0")
+	b.sh("systemctl unmask middleware-api-sync 2>&1 && systemctl start middleware-api-sync")
+	b.until("green", "middleware-api status")
+
 	b.sh("systemctl stop " + cluster)
 	b.says("middleware-api status", "red:", "The database cannot be reached at the moment.", "systemctl status postgresql", "exit status 2")
 	b.says("middleware-api causes", "The database cannot be reached at the moment", "systemctl status postgresql", "exit status 69")

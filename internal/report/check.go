@@ -150,8 +150,12 @@ func units(f *Fleet) []Finding {
 		}
 		list = append(list, Finding{Verdict: verdict, Text: r.Text, Remedy: r.Remedy})
 	}
-	if list == nil {
-		list = append(list, ok("%s and the synchroniser run", plural(int64(len(f.Workers)), "worker")))
+	switch workers := plural(int64(len(f.Workers)), "worker"); {
+	case list != nil:
+	case f.Sync.Load == "masked":
+		list = append(list, ok("%s run; the synchroniser is masked", workers))
+	default:
+		list = append(list, ok("%s and the synchroniser run", workers))
 	}
 	return list
 }
@@ -168,6 +172,10 @@ func CheckSandbox(names ...string) Check {
 		}
 		var list []Finding
 		for _, name := range names {
+			if takenOut(ctx, name) {
+				list = append(list, skipped("%s is masked", name))
+				continue
+			}
 			out, err := exec.CommandContext(ctx, "systemd-analyze", "security", "--no-pager", name).Output()
 			if err != nil {
 				list = append(list, warning("", "systemd-analyze does not know %s: %s", name, err))
@@ -189,6 +197,12 @@ func sandbox(name, out string) Finding {
 		return warning("Remove what loosens it: systemctl cat "+name, "the exposure of %s is %s, more than %.1f", name, m[1], exposureLimit)
 	}
 	return ok("the exposure of %s is %s", name, m[1])
+}
+
+// takenOut tells whether somebody has taken a unit out of this machine.
+func takenOut(ctx context.Context, name string) bool {
+	out, err := systemctl(ctx, "show", "--property=LoadState", "--value", name)
+	return err == nil && strings.TrimSpace(string(out)) == "masked"
 }
 
 // CheckListeners connects to every address, as a client would: to those of the

@@ -114,6 +114,9 @@ func parseUnits(out []byte) []Unit {
 	var units []Unit
 	var u Unit
 	flush := func() {
+		if u.Active == "inactive" { // the words of a process that has ended
+			u.Status = ""
+		}
 		if u.Name != "" {
 			units = append(units, u)
 		}

@@ -108,6 +108,21 @@ func TestFleetThatServesNobodyIsRed(t *testing.T) {
 	}
 }
 
+// A synchroniser that was taken out of this machine is nothing to mend, and nobody says
+// that it runs, neither we nor the last words of the one that was there.
+func TestFleetWithoutItsSynchroniser(t *testing.T) {
+	t.Parallel()
+	masked := strings.NewReplacer("LoadState=loaded\nActiveState=inactive\nSubState=dead", "LoadState=masked\nActiveState=inactive\nSubState=dead\nStatusText=serving: up 8m",
+		"Result=watchdog", "Result=success", "ActiveState=activating\nSubState=auto-restart", "ActiveState=active\nSubState=running").Replace(shown)
+	f := fleetOf(t, masked)
+	if got := units(f); len(got) != 1 || got[0].Verdict != OK || got[0].Text != "2 workers run; the synchroniser is masked" {
+		t.Errorf("units: %+v", got)
+	}
+	if f.Sync.Status != "" {
+		t.Errorf("status of a process that has ended: %q", f.Sync.Status)
+	}
+}
+
 // Where there is no systemd there is no fleet, and no error either; another
 // failure is one.
 func TestFleetWithoutSystemd(t *testing.T) {
