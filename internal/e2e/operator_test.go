@@ -129,7 +129,12 @@ func TestRestoreAsTheManualSays(t *testing.T) {
 	b := prepare(t)
 	id := b.upload(sample(t))
 	before := b.untilSynced(id)
+	b.sh("printf token | install -m 0600 /dev/stdin /etc/middleware-api/credentials/gitlab-token")
 	b.sh("mkdir -p /var/backups; set -e; " + block(t, "pg_dump -Fc"))
+	b.sh("set -e; " + block(t, "pg_basebackup"))
+	if out, err := b.try("runuser -u middleware-api -- cat /var/backups/middleware-api.dump /var/backups/middleware-api-etc.tar.gz /var/backups/base/base.tar.gz | wc -c"); out[strings.LastIndexByte(out, '\n')+1:] != "0" {
+		t.Errorf("a worker can read the backup with the token: %s (%v)", out, err)
+	}
 	later := []byte(`{"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": [{"@id": "./", "@type": "Dataset",
 		"additionalType": "Investigation", "identifier": "since the backup", "name": "Rye"}]}`)
 	b.upload(later)
