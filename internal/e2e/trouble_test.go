@@ -154,6 +154,24 @@ func TestDatabaseComesAndGoes(t *testing.T) {
 	}
 }
 
+// An upgrade that PostgreSQL's absence cuts short says what completes it, and until then
+// doctor names what still runs the program of before.
+func TestAnIncompleteUpgradeIsTold(t *testing.T) {
+	t.Parallel()
+	b := prepare(t)
+	b.fleet(2)
+	b.sh("systemctl reload middleware-api && systemctl stop " + cluster)
+	b.untilWorkers(2)
+	const complete = "systemctl reload middleware-api && systemctl restart middleware-api-sync"
+	says(t, "apt", b.apt("install", b.deb(secondVersion)), "the upgrade is not complete", complete)
+	b.sh("systemctl start " + cluster)
+	b.until("green", "middleware-api status")
+	b.says("middleware-api doctor", "warning units: middleware-api@1.service runs the program of before an upgrade", "middleware-api@2.service runs",
+		"middleware-api-sync.service runs", complete, "exit status 1")
+	b.sh(complete)
+	b.says("middleware-api doctor", "2 workers and the synchroniser run", "exit status 0")
+}
+
 // The last words of a process that ends at once are filed under its unit, where
 // systemctl status looks for them, also when the journal is behind.
 func TestLastWordsAreFiledUnderTheUnit(t *testing.T) {

@@ -134,8 +134,20 @@ func CheckUnits() Check {
 		if f == nil {
 			return []Finding{skipped("there is no systemd here")}
 		}
-		return units(f)
+		return append(units(f), outdated(f)...)
 	}}
+}
+
+// outdated finds processes whose program was replaced since they began: an upgrade that
+// was cut short. Only root can look.
+func outdated(f *Fleet) []Finding {
+	var list []Finding
+	for _, u := range append(slices.Clone(f.Workers), f.Sync) {
+		if program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", u.PID)); err == nil && strings.HasSuffix(program, " (deleted)") {
+			list = append(list, warning("systemctl reload middleware-api && systemctl restart middleware-api-sync", "%s runs the program of before an upgrade", u.Name))
+		}
+	}
+	return list
 }
 
 func units(f *Fleet) []Finding {
