@@ -73,6 +73,35 @@ func everyMetric(t *testing.T) map[string]bool {
 	return names
 }
 
+// What lasts as long as a client or git wants is counted apart, and is not slow.
+func TestPacedRequestsAreNotSlow(t *testing.T) {
+	t.Parallel()
+	watch := &observation{metrics: telemetry.NewMetrics("1", "1.2.3", ""), tracing: &telemetry.Tracing{}}
+	count := watch.access(telemetry.New(telemetry.Options{Format: telemetry.FormatText}).Access)
+	const route = "/v3/harvests/{harvest_id}/arcs"
+	count(t.Context(), httpapi.Record{Method: "POST", Route: route, Status: 200})
+	count(t.Context(), httpapi.Record{Method: "POST", Route: route, Status: 200, Paced: true, Duration: time.Hour})
+	out := httptest.NewRecorder()
+	watch.metrics.Handler().ServeHTTP(out, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
+	for _, want := range []string{`route="` + route + `",status="200",worker="1",le="0.001"} 1`, `route="` + route + ` (paced)",status="200",worker="1",le="120"} 0`} {
+		if !strings.Contains(out.Body.String(), want) {
+			t.Errorf("no %s in\n%s", want, out.Body)
+		}
+	}
+	rules, err := os.ReadFile(filepath.Join(testenv.ModuleRoot(t), "packaging/monitoring/alerts.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`duration_seconds_bucket\{route!~\\"(.*?)\\"`).FindSubmatch(rules)
+	if m == nil {
+		t.Fatal("no alert about slow requests")
+	}
+	without := regexp.MustCompile("^(?:" + string(m[1]) + ")$")
+	if without.MatchString(route) || !without.MatchString(route+" (paced)") {
+		t.Errorf("%s leaves out the wrong requests", without)
+	}
+}
+
 // Every metric of an alert or of the dashboard exists, and every alert leads to
 // the section that says what to do.
 func TestAlertsAndDashboardKnowTheMetrics(t *testing.T) {

@@ -90,7 +90,11 @@ func (o *observation) access(log *telemetry.AccessLog) func(context.Context, htt
 			s.SetName(r.Method + " " + r.Route) // known only now
 			s.SetAttributes(attribute.String("http.route", r.Route), attribute.String("request_id", r.RequestID))
 		}
-		o.requests.Observe(r.Method, r.Route, r.Status, r.Bytes, r.Duration)
+		route := r.Route
+		if r.Paced { // how long it took says nothing about us
+			route += " (paced)"
+		}
+		o.requests.Observe(r.Method, route, r.Status, r.Bytes, r.Duration)
 		log.Log(&telemetry.Access{
 			Time: r.Time, Remote: r.Peer, Client: r.ClientID, Method: r.Method, URI: r.Path, Proto: r.Proto,
 			Status: r.Status, Bytes: r.Bytes, Referer: r.Referer, UserAgent: r.UserAgent,

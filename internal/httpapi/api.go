@@ -77,6 +77,7 @@ type Record struct {
 	Proto     string
 	Route     string // pattern, "" if no route was found
 	Status    int
+	Paced     bool  // it took as long as the client or git wanted
 	Bytes     int64 // of the answer's body
 	Peer      string
 	Referer   string

@@ -70,7 +70,7 @@ func (a *API) bulk(x *exchange) error {
 	}
 	defer func() { _ = plain.Close() }()                   // it tells nothing that Read has not told
 	_ = http.NewResponseController(x.w).EnableFullDuplex() // HTTP/1 needs the permission, others have it
-	x.w.bodyDone, x.w.meanwhile = true, true
+	x.w.bodyDone, x.w.meanwhile, x.w.record.Paced = true, true, true
 	x.w.Header().Set("Content-Type", mediaNDJSON)
 	out := newLineWriter(x.w)
 	lines := &lineReader{from: plain, limit: int(a.options.MaxBody), memory: x.memory()}

@@ -171,6 +171,7 @@ func (x *exchange) awaitGit(arcs []*ingest.Accepted) bool {
 		return false
 	}
 	defer waits.give(1)
+	x.w.record.Paced = true
 	ctx, cancel := context.WithTimeout(x.ctx(), wait)
 	defer cancel()
 	stop := context.AfterFunc(x.api.draining, cancel)

@@ -241,6 +241,31 @@ func TestTheRecordNamesWhatARequestIsAbout(t *testing.T) {
 	}
 }
 
+// How long lines take is up to their sender, and a wait for git to git: neither says
+// anything about how fast the service is.
+func TestTheRecordTellsWhosePaceItWas(t *testing.T) {
+	t.Parallel()
+	service, _ := newService(t)
+	records := make(chan httpapi.Record, 1)
+	s := newServer(t, service, func(o *httpapi.Options) { o.Access = func(_ context.Context, r httpapi.Record) { records <- r } })
+	path := "/v3/harvests/" + begin(t, s) + "/arcs"
+	<-records
+	for _, c := range []struct {
+		path, body, media, prefer string
+		paced                     bool
+	}{
+		{path, crate("A1", "") + "\n", "application/x-ndjson", "", true},
+		{path, `{"arc":` + crate("A2", "") + `}`, media, "", false},
+		{"/v3/arcs", upload("edal", crate("A3", "")), media, "wait=1", true},
+		{"/v3/arcs", upload("edal", crate("A4", "")), media, "respond-async", false},
+	} {
+		got := s.send(t, "POST", c.path, c.body, "Content-Type", c.media, "Prefer", c.prefer)
+		if r := <-records; got.status != 200 && got.status != 201 || r.Paced != c.paced {
+			t.Errorf("%s as %s, %q: %d, paced %t", c.path, c.media, c.prefer, got.status, r.Paced)
+		}
+	}
+}
+
 // The audit trail names who sent each version, with which certificate, and in which
 // request, by whichever route.
 func TestTheAuditTrailNamesTheSender(t *testing.T) {
