@@ -191,6 +191,9 @@ func workerOptions(c *config.Config) worker.Options {
 
 // listenAddresses gives the addresses as package worker spells them.
 func listenAddresses(c *config.Config) []string {
+	if os.Getenv("MW_INHERIT") != "" { // one that the service manager gave no socket must not find another
+		return nil
+	}
 	addresses := make([]string, len(c.Listen))
 	for i, a := range c.Listen {
 		addresses[i] = strings.TrimPrefix(a, "unix:")

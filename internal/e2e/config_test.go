@@ -141,6 +141,35 @@ func TestDefaultsFile(t *testing.T) {
 	b.until("a debug line", `journalctl --no-pager -p debug..debug -u 'middleware-api@*' | grep -q listening`)
 }
 
+// An address that was changed is not applied by a reload, which would leave workers without
+// a socket: it is refused and changes nothing. A daemon-reload by somebody else, which takes
+// the socket from workers that start after it, is told with what mends it.
+func TestAChangedAddressWaitsForTheSocket(t *testing.T) {
+	t.Parallel()
+	b := prepare(t)
+	b.fleet(2)
+	b.sh("systemctl reload middleware-api")
+	b.untilWorkers(2)
+	before := fmt.Sprint(b.workers())
+	b.write("/etc/default/middleware-api", []byte("MIDDLEWARE_API_WORKERS=2\nMIDDLEWARE_API_REACH=127.0.0.1\nMIDDLEWARE_API_LISTEN=127.0.0.1:8010\n"), 0o644)
+	if out, err := b.try("systemctl reload middleware-api"); err == nil {
+		t.Errorf("the reload succeeded: %s", out)
+	}
+	const remedy = "systemctl daemon-reload && systemctl restart middleware-api.socket"
+	says(t, "systemctl status", b.status("middleware-api"), "the addresses have changed", remedy)
+	if after := fmt.Sprint(b.workers()); after != before {
+		t.Errorf("workers %s became %s", before, after)
+	}
+	b.sh("systemctl restart middleware-api@1 && curl -sS --fail --max-time 10 http://127.0.0.1:8000/v3/liveness")
+
+	b.sh("systemctl daemon-reload; ! systemctl restart middleware-api@1 2>/dev/null")
+	b.until("the reason with its remedy", "journalctl --no-pager -o cat -u middleware-api@1 | grep -A1 'no socket was inherited' | grep -q 'systemctl restart middleware-api.socket'")
+	b.says("middleware-api doctor", "nobody listens on 127.0.0.1:8010", "systemctl restart middleware-api.socket")
+	b.sh("systemctl restart middleware-api.socket")
+	b.untilWorkers(2)
+	b.sh("curl -sS --fail --max-time 10 http://127.0.0.1:8010/v3/liveness && systemctl reload middleware-api")
+}
+
 // Without a database workers are not ready, say so once, and refuse requests
 // with 503 and Retry-After; when it returns they serve by themselves.
 func TestDatabaseAway(t *testing.T) {

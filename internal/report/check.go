@@ -230,7 +230,7 @@ func CheckListeners(setting ...string) Check {
 			}
 			conn, err := dialer.DialContext(ctx, network, target)
 			if err != nil {
-				list = append(list, failed("systemctl start "+unitSocket, "nobody listens on %s: %s", address, err))
+				list = append(list, failed("systemctl restart "+unitSocket, "nobody listens on %s: %s", address, err))
 				continue
 			}
 			_ = conn.Close()

@@ -134,7 +134,7 @@ func openOwn(ctx context.Context, endpoints []Endpoint) (listeners, error) {
 			return nil, &fault.Error{
 				Code: CodeSocketMissing, Owner: fault.OwnerOperator,
 				Text:   fmt.Sprintf("no socket was inherited and no address is configured for %q", e.Name),
-				Remedy: "name an address to listen on, or start the service by: systemctl start middleware-api.socket",
+				Remedy: "under systemd, where the addresses of the socket may have changed: systemctl restart middleware-api.socket; else name an address to listen on",
 			}
 		}
 	}
