@@ -167,7 +167,7 @@ func apiSettings(a *API) []setting.Setting {
 			Doc: "How long to wait for an answer.",
 		},
 		{Path: "api_client.verify_ssl", Target: &a.VerifySSL, Default: "true", Doc: "With false neither the API's certificate is verified nor the client's shown: for trials only."},
-		{Path: "api_client.follow_redirects", Target: &a.FollowRedirects, Default: "true", Doc: "Follows redirects."},
+		{Path: "api_client.follow_redirects", Target: &a.FollowRedirects, Default: "true", Doc: "Follows redirects, but for those after which a POST is a GET (301, 302, 303)."},
 		{Path: "api_client.max_concurrency", Target: &a.MaxConcurrency, Default: "10", Rule: setting.AtLeast(&a.MaxConcurrency, 1), Doc: "How many requests are in flight at most."},
 		{Path: "api_client.max_retries", Target: &a.MaxRetries, Default: "8", Rule: setting.AtLeast(&a.MaxRetries, 0), Doc: "How often a request that is safe to repeat is tried again."},
 		{

@@ -50,8 +50,7 @@ func (c *Client) Begin(ctx context.Context, rdi string, expected int64, key stri
 			Remedy: "correct rdi, or ask the operator of the API for the right to it: sql-to-arc check"}
 	}
 	if err == nil && h.ID == "" {
-		err = &fault.Error{Code: CodeAnswer, Owner: fault.OwnerOperator, Text: "the API has begun a harvest without saying which",
-			Remedy: "check that api_url is the address of the API"}
+		err = notOurs(r, nil)
 	}
 	return h, err
 }
@@ -144,7 +143,10 @@ func (c *Client) complete(ctx context.Context, id, query string) (Harvest, error
 
 func (c *Client) end(ctx context.Context, id, status string, r request) (h Harvest, err error) {
 	for range max(c.options.MaxRetries, 0) + 1 {
-		if err = c.call(ctx, r, &h); err == nil || ctx.Err() != nil {
+		if err = c.call(ctx, r, &h); err == nil && h.Status != status {
+			err = notOurs(r, nil)
+		}
+		if err == nil || ctx.Err() != nil {
 			return h, err
 		}
 		lost := statusOf(err) == 0 || statusOf(err) >= 500 || statusOf(err) == http.StatusConflict

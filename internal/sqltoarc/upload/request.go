@@ -186,11 +186,16 @@ func decode(resp *http.Response, r request, out any) error {
 		return nil
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return &fault.Error{Code: CodeAnswer, Owner: fault.OwnerOperator, Cause: err,
-			Text:   fmt.Sprintf("the answer to %s %s is not what the API answers", r.method, r.path),
-			Remedy: "check that api_url is the address of the API and not of something before it"}
+		return notOurs(r, err)
 	}
 	return nil
+}
+
+// notOurs tells that a success comes from something that is not the API.
+func notOurs(r request, cause error) error {
+	return &fault.Error{Code: CodeAnswer, Owner: fault.OwnerOperator, Cause: cause,
+		Text:   fmt.Sprintf("the answer to %s %s is not what the API answers", r.method, r.path),
+		Remedy: "check that api_url is the address of the API and not of something before it"}
 }
 
 // maxDetail keeps messages readable.

@@ -77,7 +77,14 @@ func (c *Client) single(ctx context.Context, rdi, harvest string, s *Submission)
 		r.path = harvestPath(harvest, "/arcs")
 		r.body = wrap(`{"arc":`, s.Document)
 	}
-	return c.settle(ctx, harvest, s, c.call(ctx, r, nil))
+	var answer struct {
+		ID string `json:"arc_id"`
+	}
+	err := c.call(ctx, r, &answer)
+	if err == nil && answer.ID == "" {
+		err = notOurs(r, nil)
+	}
+	return c.settle(ctx, harvest, s, err)
 }
 
 func wrap(before string, document []byte) []byte {

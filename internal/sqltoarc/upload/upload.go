@@ -114,7 +114,7 @@ func New(o Options) (*Client, error) {
 		return nil, &fault.Error{Code: CodeCertificate, Owner: fault.OwnerRDI, Text: err.Error(), Cause: err}
 	}
 	c := &Client{options: o, base: base, slots: make(chan struct{}, o.MaxConcurrency)}
-	c.http = &http.Client{Transport: transport}
+	c.http = &http.Client{Transport: transport, CheckRedirect: sameMethod}
 	if o.Tracing != nil {
 		c.http.Transport = otelhttp.NewTransport(transport, otelhttp.WithTracerProvider(o.Tracing), otelhttp.WithPropagators(propagation.TraceContext{}))
 	}
@@ -122,6 +122,25 @@ func New(o Options) (*Client, error) {
 		c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
 	return c, nil
+}
+
+// maxRedirects is where going on leads in circles.
+const maxRedirects = 10
+
+// sameMethod refuses the redirects after which a POST becomes a GET without a body
+// (RFC 9110, section 15.4): that is answered with success, and nothing is stored. To
+// refuse them for a GET as well lets a check see what would keep a run from its work.
+func sameMethod(r *http.Request, via []*http.Request) error {
+	f := &fault.Error{Code: CodeAnswer, Owner: fault.OwnerRDI, Text: "the redirects of api_url lead in circles", Remedy: "check that api_url is the address of the API"}
+	switch status := r.Response.StatusCode; {
+	case status != http.StatusTemporaryRedirect && status != http.StatusPermanentRedirect:
+		f.Text = fmt.Sprintf("api_url leads elsewhere with HTTP %d, after which nothing can be sent: to %s", status, r.URL.Redacted())
+		f.Remedy = "if the API is there, write that address into api_client.api_url"
+		return f
+	case len(via) >= maxRedirects:
+		return f
+	}
+	return nil
 }
 
 // Close lets go of idle connections.

@@ -269,6 +269,57 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+// A redirect after which a POST is a GET is none to follow: what is there then answers with success, and has nothing. The
+// check sees it as well.
+func TestRedirectsThatLoseWhatIsSent(t *testing.T) {
+	t.Parallel()
+	there := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"arcs":[],"arc_id":"another","next":null}`)
+	}))
+	t.Cleanup(there.Close)
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther} {
+		web := httptest.NewServer(http.RedirectHandler(there.URL+"/v3/arcs", status))
+		t.Cleanup(web.Close)
+		c := client(t, upload.Options{URL: web.URL})
+		all := batch(crate("a", "1"))
+		err := c.Submit(t.Context(), "demo", "", all)
+		if f, ok := fault.Of(err); !ok || f.Code != upload.CodeAnswer || !strings.Contains(f.Text, there.URL) || all[0].Settled() {
+			t.Errorf("%d: %v, settled %v", status, err, all[0].Settled())
+		}
+		if err := c.Alive(t.Context()); fault.CodeOf(err) != upload.CodeAnswer {
+			t.Errorf("%d: alive: %v", status, err)
+		}
+	}
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/again", http.StatusPermanentRedirect)
+	}))
+	t.Cleanup(web.Close)
+	if err := client(t, upload.Options{URL: web.URL}).Submit(t.Context(), "demo", "", batch(crate("a", "1"))); fault.CodeOf(err) != upload.CodeAnswer {
+		t.Errorf("in circles: %v", err)
+	}
+}
+
+// A success of something before the API, such as a page to log in, acknowledges no ARC and ends no harvest.
+func TestSuccessOfSomethingElse(t *testing.T) {
+	t.Parallel()
+	for _, page := range []string{"<html>Please log in</html>", `{}`, `{"status":"RUNNING","harvest_id":"h"}`, ""} {
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, page) }))
+		t.Cleanup(web.Close)
+		c := client(t, upload.Options{URL: web.URL})
+		for _, harvest := range []string{"", "h"} {
+			all := batch(crate("a", "1"))
+			if err := c.Submit(t.Context(), "demo", harvest, all); fault.CodeOf(err) != upload.CodeAnswer || all[0].Settled() {
+				t.Errorf("%q, harvest %q: %v, settled %v", page, harvest, err, all[0].Settled())
+			}
+		}
+		for _, status := range []string{upload.Completed, upload.Failed} {
+			if _, err := c.End(t.Context(), "h", status, upload.Rest{}); fault.CodeOf(err) != upload.CodeAnswer {
+				t.Errorf("%q, end as %s: %v", page, status, err)
+			}
+		}
+	}
+}
+
 // Bulk submissions take the answers line by line; after a cut only what has no
 // answer is sent again.
 func TestBulkGoesOnAfterACut(t *testing.T) {
