@@ -61,16 +61,63 @@ func statusText(err error) string {
 // call sends a request and reads its answer into out, unless that is nil.
 func (c *Client) call(ctx context.Context, r request, out any) error {
 	return c.attempts(ctx, r.repeat, func(ctx context.Context) (time.Duration, error) {
-		ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
-		defer cancel()
-		resp, err := c.send(ctx, r)
+		ctx, p := c.patience(ctx)
+		defer p.end()
+		resp, err := c.send(ctx, r, p)
 		if err != nil {
-			return 0, err
+			return 0, p.timedOut(err)
 		}
 		defer func() { _ = resp.Body.Close() }()
-		return retryAfter(resp), decode(resp, r, out)
+		return retryAfter(resp), p.timedOut(decode(resp, r, out))
 	})
 }
+
+// patience ends a request that nothing moves in: a large ARC over a slow line may
+// rightly take longer than an answer.
+type patience struct {
+	limit  time.Duration
+	watch  *time.Timer
+	cancel context.CancelCauseFunc
+	ctx    context.Context //nolint:containedctx // its end is what this is about
+}
+
+func (c *Client) patience(ctx context.Context) (context.Context, *patience) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	p := &patience{limit: c.options.Timeout, cancel: cancel, ctx: ctx}
+	p.watch = time.AfterFunc(p.limit, func() { cancel(errNoAnswer) })
+	return ctx, p
+}
+
+// moved tells that something has been sent or has come.
+func (p *patience) moved() { p.watch.Reset(p.limit) }
+
+func (p *patience) end() {
+	p.cancel(nil)
+	p.watch.Stop()
+}
+
+// timedOut says so when the reason is that nothing has moved.
+func (p *patience) timedOut(err error) error {
+	if errors.Is(err, context.Canceled) && errors.Is(context.Cause(p.ctx), errNoAnswer) {
+		return errNoAnswer
+	}
+	return err
+}
+
+var errNoAnswer = errors.New("no answer in time")
+
+// parcel is a body that tells how far it has been taken.
+type parcel struct {
+	in *bytes.Reader
+	p  *patience
+}
+
+func (b parcel) Read(to []byte) (int, error) {
+	b.p.moved()
+	return b.in.Read(to)
+}
+
+func (b parcel) Close() error { return nil }
 
 // attempts repeats what failed for a passing reason.
 func (c *Client) attempts(ctx context.Context, repeat bool, once func(ctx context.Context) (time.Duration, error)) error {
@@ -149,13 +196,18 @@ func distrusted(err error) bool {
 	return ok && op.Op == "remote error" && strings.Contains(op.Err.Error(), "certificate")
 }
 
-func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, r request, p *patience) (*http.Response, error) {
 	u := *c.base
 	u.Path += r.path
 	u.RawQuery = r.query
-	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), http.NoBody)
 	if err != nil {
 		return nil, err
+	}
+	if len(r.body) > 0 {
+		req.ContentLength = int64(len(r.body))
+		req.Body = parcel{bytes.NewReader(r.body), p}
+		req.GetBody = func() (io.ReadCloser, error) { return parcel{bytes.NewReader(r.body), p}, nil }
 	}
 	req.Header.Set("Accept", cmp.Or(r.accept, "application/json"))
 	if r.method != http.MethodGet {

@@ -154,17 +154,14 @@ func (c *Client) bulk(ctx context.Context, harvest string, batch []*Submission) 
 }
 
 func (c *Client) bulkOnce(ctx context.Context, harvest string, left []*Submission, body []byte) (time.Duration, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	// The time-out is for each answer: a large batch may rightly take longer.
-	watch := time.AfterFunc(c.options.Timeout, cancel)
-	defer watch.Stop()
+	ctx, p := c.patience(ctx)
+	defer p.end()
 	resp, err := c.send(ctx, request{
 		method: http.MethodPost, path: harvestPath(harvest, "/arcs"), body: body,
 		contentType: "application/x-ndjson", encoding: "zstd", accept: "application/x-ndjson, application/json",
-	})
+	}, p)
 	if err != nil {
-		return 0, timedOut(ctx, err)
+		return 0, p.timedOut(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
@@ -184,9 +181,9 @@ func (c *Client) bulkOnce(ctx context.Context, harvest string, left []*Submissio
 			if err == nil {
 				err = io.ErrUnexpectedEOF
 			}
-			return 0, timedOut(ctx, err)
+			return 0, p.timedOut(err)
 		}
-		watch.Reset(c.options.Timeout)
+		p.moved()
 		if err := c.line(ctx, harvest, s, in.Bytes()); err != nil {
 			return 0, err
 		}
@@ -209,13 +206,3 @@ func (c *Client) line(ctx context.Context, harvest string, s *Submission, text [
 	}
 	return c.settle(ctx, harvest, s, refusal)
 }
-
-// timedOut says so when the reason is that no answer came in time.
-func timedOut(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return errNoAnswer
-	}
-	return err
-}
-
-var errNoAnswer = errors.New("no answer in time")

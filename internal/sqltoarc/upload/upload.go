@@ -16,16 +16,19 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sys/unix"
 
 	"github.com/fairagro/middleware-api/internal/fault"
 )
@@ -96,6 +99,7 @@ func New(o Options) (*Client, error) {
 	}
 	transport := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Control: keepLittle}).DialContext,
 		MaxIdleConnsPerHost: o.MaxConcurrency,
 		IdleConnTimeout:     time.Minute,
 		TLSHandshakeTimeout: 20 * time.Second,
@@ -122,6 +126,18 @@ func New(o Options) (*Client, error) {
 		c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
 	return c, nil
+}
+
+// unsent is how much the kernel may keep that has not been sent: some packets, so that the line is never idle.
+const unsent = 128 << 10
+
+// keepLittle sees to it that what the kernel has taken has nearly been sent. Its buffers hold megabytes, which on
+// a slow line is more than a time-out; see TCP_NOTSENT_LOWAT in tcp(7).
+func keepLittle(_, _ string, c syscall.RawConn) (err error) {
+	failed := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent)
+	})
+	return errors.Join(failed, err)
 }
 
 // maxRedirects is where going on leads in circles.

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -387,6 +388,53 @@ func TestTimeout(t *testing.T) {
 			t.Errorf("%d ARCs: %v, settled %v", len(all), err, all[0].Settled())
 		}
 	}
+}
+
+// Over a slow line a large ARC takes longer than an answer may, and arrives nevertheless.
+func TestSlowLine(t *testing.T) {
+	t.Parallel()
+	api := apitest.New(t)
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = io.NopCloser(trickle{r.Body})
+		api.ServeHTTP(w, r)
+	}))
+	// What waits in buffers of the system says nothing about the line.
+	web.Listener = narrow{web.Listener}
+	web.Start()
+	t.Cleanup(web.Close)
+	const limit = 2 * time.Second
+	all := batch(crate("a", strings.Repeat("x", 4<<20)))
+	began := time.Now()
+	err := client(t, upload.Options{URL: web.URL, Timeout: limit, MaxRetries: -1}).Submit(t.Context(), "demo", "", all)
+	if err != nil || !all[0].Settled() || all[0].Err != nil {
+		t.Fatalf("%v, settled %v, %v", err, all[0].Settled(), all[0].Err)
+	}
+	if took := time.Since(began); took < limit {
+		t.Errorf("the line was not slow: %v", took)
+	}
+}
+
+// trickle brings 64 KiB at a time, and then takes a rest.
+type trickle struct{ io.Reader }
+
+func (r trickle) Read(to []byte) (int, error) {
+	time.Sleep(50 * time.Millisecond)
+	n, err := io.ReadFull(r.Reader, to[:min(len(to), 64<<10)])
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// narrow accepts connections with a small buffer.
+type narrow struct{ net.Listener }
+
+func (l narrow) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(64 << 10)
+	}
+	return conn, err
 }
 
 // certificates makes an authority, a server certificate and a client's.
