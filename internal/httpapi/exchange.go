@@ -38,15 +38,17 @@ func (a *API) serve(rt *route, c echo.Context) error {
 	defer x.close()
 	x.w.record.Route = rt.pattern
 	bulk := rt.checks&bulkBody != 0 && isNDJSON(x.r.Header.Get("Content-Type"))
-	if rt.checks&(stream|instant) == 0 && !bulk {
-		ctx, cancel := context.WithTimeout(x.until, a.options.Timeout)
-		defer cancel()
-		x.until = ctx
-	}
 	if rt.checks&jsonBody != 0 && !bulk {
 		if err := x.readJSON(); err != nil {
 			return err
 		}
+	}
+	if rt.checks&(stream|instant) == 0 && !bulk {
+		// The time for an answer begins when everything has been asked; a body has
+		// a time of its own.
+		ctx, cancel := context.WithTimeout(x.until, a.options.Timeout)
+		defer cancel()
+		x.until = ctx
 	}
 	if rt.checks&certificate != 0 {
 		client, err := a.auth.Client(x.r)

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -244,6 +245,35 @@ func TestAnswersAreDue(t *testing.T) {
 			t.Errorf("%s with %q: got %d, limited %t, want %t", c.name, c.kind, w.Code, limited[c.name], c.want)
 		}
 	}
+}
+
+// The time in which a body arrives is not taken from that for the answer: a large ARC over a slow line would be
+// refused however often it is sent.
+func TestASlowBodyTakesNoTimeFromTheAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 25 * time.Second
+		left := time.Duration(0)
+		a := newLifeAPI(t, Options{Timeout: limit, BodyGrace: time.Hour}, route{http.MethodPost, "/test/look", jsonBody, func(_ *API, x *exchange) error {
+			deadline, _ := x.ctx().Deadline()
+			left = time.Until(deadline)
+			return x.json(http.StatusOK, nil)
+		}})
+		r := httptest.NewRequest(http.MethodPost, "/test/look", io.MultiReader(strings.NewReader("{"), late{2 * limit}, strings.NewReader("}")))
+		r.Header.Set("Content-Type", mediaJSON)
+		w := httptest.NewRecorder()
+		if a.ServeHTTP(w, r); w.Code != 200 || left != limit {
+			t.Errorf("got %d, %s left for the answer, want %s", w.Code, left, limit)
+		}
+	})
+}
+
+// late is nothing, after a time.
+type late struct{ after time.Duration }
+
+func (l late) Read([]byte) (int, error) {
+	time.Sleep(l.after)
+	return 0, io.EOF
 }
 
 // slowBody comes when its request has given its place away, and not alone.
