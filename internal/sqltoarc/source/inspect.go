@@ -22,6 +22,13 @@ const maxListed = 5
 func (d *Database) Inspect(ctx context.Context) ([]Count, []Finding, error) {
 	var counts []Count
 	var findings []Finding
+	if d.Dialect() == PostgreSQL {
+		// Within a transaction nothing is written, and our settings hold.
+		if _, err := d.begin(ctx, d.session); err != nil {
+			return nil, nil, d.failure("begin to count", err)
+		}
+		defer d.session.rollback(ctx)
+	}
 	for _, r := range d.relations {
 		if r == nil {
 			continue
@@ -102,16 +109,18 @@ func (d *Database) orphans(ctx context.Context, r *relation) ([]Finding, error) 
 		return nil, nil
 	}
 	var findings []Finding
-	err := d.session.query(ctx, d.address.dialect.selectOrphans(r, d.relations[0]), nil, func(row [][]byte) error {
-		n, err := strconv.ParseInt(string(row[0]), 10, 64)
-		if n > 0 {
-			findings = append(findings, Finding{
-				Severity: Warning, View: r.view.Name, Column: r.view.Columns[r.view.Ref].Name,
-				Text:   Counted(n, "row names", "rows name") + " an investigation that does not exist, and will be left out",
-				Remedy: "correct the references, or add the investigations",
-			})
-		}
-		return err
+	err := keepingSnapshot(ctx, d.session, func() error {
+		return d.session.query(ctx, d.address.dialect.selectOrphans(r, d.relations[0]), nil, func(row [][]byte) error {
+			n, err := strconv.ParseInt(string(row[0]), 10, 64)
+			if n > 0 {
+				findings = append(findings, Finding{
+					Severity: Warning, View: r.view.Name, Column: r.view.Columns[r.view.Ref].Name,
+					Text:   Counted(n, "row names", "rows name") + " an investigation that does not exist, and will be left out",
+					Remedy: "correct the references, or add the investigations",
+				})
+			}
+			return err
+		})
 	})
 	if err != nil && classify(err) != unreachable && ctx.Err() == nil {
 		return nil, nil

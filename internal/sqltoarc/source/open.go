@@ -90,17 +90,18 @@ var pgParameters = map[string]string{
 	"timezone":         "UTC",
 }
 
-// pgSettings follow. The order of rows must not depend on what other sessions are
-// scanning, and a snapshot has to outlast an API that is away for a while. Our own
-// statements, and what they find in definitions of views, must not be read in another way
-// because other programs need that; how values are spelled is for the database to say.
-const pgSettings = `
-SET standard_conforming_strings TO on;
-SET quote_all_identifiers TO off;
-SET synchronize_seqscans TO off;
-SET max_parallel_workers_per_gather TO 0;
-SET default_transaction_read_only TO on;
-SET idle_in_transaction_session_timeout TO 0`
+// pgSettings hold within our transactions: a pooler hands the session on to other
+// programs afterwards, with all that is set in it. The order of rows must not depend on
+// what other sessions are scanning, and a snapshot has to outlast an API that is away for
+// a while. Our own statements, and what they find in definitions of views, must not be
+// read in another way because other programs need that; how values are spelled is for the
+// database to say.
+const pgSettings = `;
+SET LOCAL standard_conforming_strings TO on;
+SET LOCAL quote_all_identifiers TO off;
+SET LOCAL synchronize_seqscans TO off;
+SET LOCAL max_parallel_workers_per_gather TO 0;
+SET LOCAL idle_in_transaction_session_timeout TO 0`
 
 func parsePostgreSQL(u *url.URL) (*address, error) {
 	config, err := pgconn.ParseConfig(u.String())
@@ -116,17 +117,17 @@ func parsePostgreSQL(u *url.URL) (*address, error) {
 		if err != nil {
 			return nil, err
 		}
-		settings := pgSettings
+		s := &pgSession{conn: conn}
 		if conn.ParameterStatus("server_encoding") == "SQL_ASCII" {
 			// The database does not know what its texts are, and would give up at the
-			// first that is not UTF-8, instead of ours leaving out its row.
-			settings += "; SET client_encoding TO SQL_ASCII"
+			// first that is not UTF-8, instead of ours leaving out its row. A pooler knows
+			// this setting.
+			if err := s.exec(ctx, "SET client_encoding TO SQL_ASCII"); err != nil {
+				s.close(ctx)
+				return nil, err
+			}
 		}
-		if _, err := conn.Exec(ctx, settings).ReadAll(); err != nil {
-			_ = conn.Close(ctx)
-			return nil, err
-		}
-		return &pgSession{conn: conn}, nil
+		return s, nil
 	}}, nil
 }
 

@@ -12,7 +12,7 @@ import (
 func (d *Database) begin(ctx context.Context, s session) (*Finding, error) {
 	switch s := s.(type) {
 	case *pgSession:
-		return nil, s.exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+		return nil, s.exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"+pgSettings)
 	case *sqlSession:
 		switch s.dialect {
 		case MySQL:
@@ -55,6 +55,24 @@ func beginSQLServer(ctx context.Context, s *sqlSession) (*Finding, error) {
 	}
 	s.tx, err = s.conn.BeginTx(ctx, &sql.TxOptions{Isolation: level})
 	return note, err
+}
+
+// keepingSnapshot lets the transaction go on if a statement fails, as where a right is missing. In the other products it
+// goes on by itself.
+func keepingSnapshot(ctx context.Context, s session, do func() error) error {
+	if _, ok := s.(*pgSession); !ok {
+		return do()
+	}
+	if err := s.exec(ctx, "SAVEPOINT attempt"); err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		if back := s.exec(ctx, "ROLLBACK TO SAVEPOINT attempt"); back != nil {
+			return back
+		}
+		return err
+	}
+	return s.exec(ctx, "RELEASE SAVEPOINT attempt")
 }
 
 // share opens n more sessions that see the same snapshot. Only PostgreSQL can

@@ -314,6 +314,46 @@ func TestNothingIsWritten(t *testing.T) {
 	}
 }
 
+// Behind a pooler of transactions a session is that of other programs at the next moment: none of ours leaves a
+// setting behind, and theirs may go on writing.
+func TestAPoolerOfTransactions(t *testing.T) {
+	t.Parallel()
+	direct := pgtest.Empty(t)
+	pgExec(t, pgURL(t, direct), `CREATE TABLE inv (id text, title text); INSERT INTO inv VALUES ('I', 'T');
+		CREATE VIEW vinvestigation AS SELECT id AS identifier, title FROM inv;
+		CREATE VIEW vstudy AS SELECT 'S' AS identifier, 'T' AS title, id AS investigation_ref FROM inv`)
+	pooled := pgtest.Pooler(t, direct, "transaction")
+	config, err := pgx.ParseConfig(pooled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, pgURL(t, pooled)+"&port=6432", source.SchemaViews)
+	resolve(t, d)
+	if _, _, err := d.Inspect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := readAll(t, d, source.ReadOptions{Sessions: 2}, 2); len(got) != 1 || len(got["I"].Studies) != 1 {
+		t.Errorf("got %v", got)
+	}
+	d.Close()
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	for range 4 { // each takes another session of the pool
+		conn, err := pgx.ConnectConfig(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(context.Background())
+		var set string
+		if err := conn.QueryRow(t.Context(), "SELECT COALESCE(string_agg(name, ' ' ORDER BY name), '') FROM pg_settings WHERE source = 'session' AND name IN "+
+			"('default_transaction_read_only', 'idle_in_transaction_session_timeout', 'max_parallel_workers_per_gather', 'quote_all_identifiers', 'synchronize_seqscans')").Scan(&set); err != nil || set != "" {
+			t.Errorf("left behind: %s, %v", set, err)
+		}
+		if _, err := conn.Exec(t.Context(), "BEGIN; INSERT INTO inv VALUES ('J', 'T')"); err != nil {
+			t.Errorf("another program: %v", err)
+		}
+	}
+}
+
 // No batch names more identifiers than a query may, whatever is asked for.
 func TestBatchesAreBounded(t *testing.T) {
 	t.Parallel()

@@ -107,7 +107,7 @@ const dearVersions = 3
 // against it. It is of the snapshot that the session sees, which stays as it was.
 func (d *Database) versions(ctx context.Context, s session) (sum [32]byte, why string, err error) {
 	v := rowVersions{session: s, database: d}
-	err = v.keepingSnapshot(ctx, func() error {
+	err = keepingSnapshot(ctx, s, func() error {
 		if why, err = v.object(ctx); why != "" || err != nil {
 			return err
 		}
@@ -133,20 +133,6 @@ type rowVersions struct {
 	oids     []string // of all relations that the views are made of
 	tables   []string // those of them that have rows, ready for FROM
 	grant    string   // the right that is missing, if one is
-}
-
-// keepingSnapshot lets the transaction go on if a statement fails, as where a right is missing.
-func (v *rowVersions) keepingSnapshot(ctx context.Context, do func() error) error {
-	if err := v.session.exec(ctx, "SAVEPOINT versions"); err != nil {
-		return err
-	}
-	if err := do(); err != nil {
-		if back := v.session.exec(ctx, "ROLLBACK TO SAVEPOINT versions"); back != nil {
-			return back
-		}
-		return err
-	}
-	return v.session.exec(ctx, "RELEASE SAVEPOINT versions")
 }
 
 // object looks for what stands against a sum, and finds the tables on the way.
