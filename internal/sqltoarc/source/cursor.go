@@ -56,8 +56,8 @@ type spool struct {
 	values [][]byte
 }
 
-// fillSpool runs the statement and writes its rows to the file.
-func fillSpool(ctx context.Context, s session, statement string, keys []string, width int) (*spool, error) {
+// fillSpool reads the rows and writes them to the file.
+func fillSpool(width int, read func(visit func(row [][]byte) error) error) (*spool, error) {
 	file, err := os.CreateTemp("", "sql-to-arc-")
 	if err != nil {
 		return nil, spoolFault(err)
@@ -70,7 +70,7 @@ func fillSpool(ctx context.Context, s session, statement string, keys []string, 
 	p := &spool{file: file, width: width, values: make([][]byte, width)}
 	out := bufio.NewWriterSize(file, 1<<16)
 	var number [binary.MaxVarintLen64]byte
-	err = s.query(ctx, statement, keys, func(raw [][]byte) error {
+	err = read(func(raw [][]byte) error {
 		p.left++
 		for _, v := range raw {
 			size := uint64(0)

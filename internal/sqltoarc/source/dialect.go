@@ -1,8 +1,10 @@
 package source
 
 import (
+	"encoding/hex"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -111,6 +113,9 @@ type relation struct {
 	// keyType is the type of the column that names the investigation, where
 	// the dialect has to know it.
 	keyType string
+	// widened tells that the column that names the investigation has to be converted
+	// to be compared; MySQL then reads without its index.
+	widened bool
 }
 
 // selectRows gives the statement that reads all columns; where is appended.
@@ -153,9 +158,19 @@ var keyArrays = map[string]string{
 var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // possibleKeys leaves out the keys that a column cannot hold; PostgreSQL would
-// refuse the statement because of them.
+// refuse the statement because of them. A binary column of MySQL holds what is shown
+// as hexadecimal digits (see spellRaw) or the text itself.
 func (d *Dialect) possibleKeys(r *relation, keys []string) []string {
-	if d != PostgreSQL {
+	switch {
+	case d == MySQL && slices.Contains([]string{"binary", "varbinary", "blob"}, r.keyType):
+		possible := slices.Clone(keys)
+		for _, key := range keys {
+			if bytes, err := hex.DecodeString(key); err == nil {
+				possible = append(possible, string(bytes))
+			}
+		}
+		return possible
+	case d != PostgreSQL:
 		return keys
 	}
 	bits := map[string]int{"smallint": 16, "integer": 32, "bigint": 64}[r.keyType]
@@ -184,6 +199,9 @@ func (d *Dialect) whereKeys(r *relation, n int) string {
 	}
 	if d == Oracle && (r.keyType == "char" || r.keyType == "nchar") {
 		key = "RTRIM(" + key + ")" // padded to the length of the column
+	}
+	if r.widened {
+		key = "CONVERT(" + key + " USING utf8mb4)"
 	}
 	var b strings.Builder
 	b.WriteString(key + " IN (")

@@ -216,7 +216,9 @@ func TestClassify(t *testing.T) {
 		accessDenied:   {&pgconn.PgError{Code: "42501"}, &pgconn.PgError{Code: "28P01"}, &mysql.MySQLError{Number: 1045}},
 		noSuchRelation: {&pgconn.PgError{Code: "42P01"}, &mysql.MySQLError{Number: 1146}},
 		unknownService: {&pgconn.PgError{Code: "3D000"}, &mysql.MySQLError{Number: 1049}},
-		otherProblem:   {&pgconn.PgError{Code: "22012"}, &mysql.MySQLError{Number: 1064}, errors.New("odd")},
+		// MySQL 8 has its own for what MariaDB calls an illegal mix of collations.
+		otherCharacters: {&mysql.MySQLError{Number: 1267}, &mysql.MySQLError{Number: 1271}, &mysql.MySQLError{Number: 3854}, &mysql.MySQLError{Number: 3988}},
+		otherProblem:    {&pgconn.PgError{Code: "22012"}, &mysql.MySQLError{Number: 1064}, errors.New("odd")},
 	} {
 		for _, err := range all {
 			if got := classify(fmt.Errorf("read: %w", err)); got != want {

@@ -286,6 +286,7 @@ const (
 	accessDenied
 	unreachable
 	unknownService
+	otherCharacters // what is compared has characters that the other side does not have
 )
 
 // classify reads the error codes of the products.
@@ -312,6 +313,8 @@ func classify(err error) problem {
 			return accessDenied
 		case 1049:
 			return unknownService
+		case 1267, 1270, 1271, 3854, 3988:
+			return otherCharacters
 		case 1040, 1053, 1152, 1184, 1927: // the last three: aborted or killed
 			return unreachable
 		}

@@ -102,14 +102,20 @@ func (r *Reader) begin(ctx context.Context) error {
 	if err := r.sumVersions(ctx, main); err != nil {
 		return err
 	}
-	statement, keys := r.investigations()
 	if len(r.all) == 0 {
-		return r.spool(ctx, main, statement, keys)
+		return r.spool(ctx, main)
 	}
 	if err := r.count(ctx, main); err != nil {
 		return err
 	}
 	r.give(r.all)
+	relation, where := d.relations[0], ""
+	var keys []string
+	if len(r.options.Only) > 0 {
+		keys = d.Dialect().possibleKeys(relation, r.options.Only)
+		where = d.Dialect().whereKeys(relation, len(keys))
+	}
+	statement := d.Dialect().selectRows(relation, r.options.Limit, where)
 	if keys != nil {
 		statement = inlineKeys(statement, keys)
 	}
@@ -118,20 +124,33 @@ func (r *Reader) begin(ctx context.Context) error {
 	return err
 }
 
-// investigations gives the statement over vInvestigation.
-func (r *Reader) investigations() (statement string, keys []string) {
-	d, relation := r.database.Dialect(), r.database.relations[0]
-	where := ""
-	if len(r.options.Only) > 0 {
-		keys = d.possibleKeys(relation, r.options.Only)
-		where = d.whereKeys(relation, len(keys))
+// withKeys reads the rows of a relation that name one of the investigations.
+func (r *Reader) withKeys(ctx context.Context, s session, relation *relation, limit int, keys []string, visit func(row [][]byte) error) error {
+	d := r.database.Dialect()
+	read := func() error {
+		return s.query(ctx, d.selectRows(relation, limit, d.whereKeys(relation, len(keys))), keys, visit)
 	}
-	return d.selectRows(relation, r.options.Limit, where), keys
+	if keys = d.possibleKeys(relation, keys); len(keys) == 0 {
+		return nil
+	}
+	err := read()
+	if classify(err) == otherCharacters && !relation.widened {
+		// There is a key that the characters of the column cannot spell.
+		relation.widened = true
+		err = read()
+	}
+	return err
 }
 
 // spool reads the investigations at once and leaves the session to the parts.
-func (r *Reader) spool(ctx context.Context, s session, statement string, keys []string) error {
-	p, err := fillSpool(ctx, s, statement, keys, len(r.database.views[0].Columns))
+func (r *Reader) spool(ctx context.Context, s session) error {
+	relation := r.database.relations[0]
+	p, err := fillSpool(len(relation.view.Columns), func(visit func(row [][]byte) error) error {
+		if len(r.options.Only) > 0 {
+			return r.withKeys(ctx, s, relation, r.options.Limit, r.options.Only, visit)
+		}
+		return s.query(ctx, r.database.Dialect().selectRows(relation, r.options.Limit, ""), nil, visit)
+	})
 	if err != nil {
 		return err
 	}
@@ -485,14 +504,9 @@ func (r *Reader) part(ctx context.Context, s session, view int, keys []string, i
 	if relation == nil {
 		return nil
 	}
-	d := r.database.Dialect()
-	if keys = d.possibleKeys(relation, keys); len(keys) == 0 {
-		return nil
-	}
-	statement := d.selectRows(relation, 0, d.whereKeys(relation, len(keys)))
 	ref := relation.view.Ref
 	var a arena
-	return s.query(ctx, statement, keys, func(raw [][]byte) error {
+	return r.withKeys(ctx, s, relation, 0, keys, func(raw [][]byte) error {
 		dataset := index[string(raw[ref])]
 		if dataset == nil {
 			r.astray(stray{view, string(raw[ref])})
@@ -548,11 +562,9 @@ func (r *Reader) Strays(ctx context.Context) ([]Finding, error) {
 	for s := range r.strays {
 		refs[s.ref] = true
 	}
-	d, relation := r.database.Dialect(), r.database.relations[0]
-	keys := d.possibleKeys(relation, slices.Sorted(maps.Keys(refs)))
 	s := <-r.sessions
 	defer func() { r.sessions <- s }()
-	err := s.query(ctx, d.selectRows(relation, 0, d.whereKeys(relation, len(keys))), keys, func(row [][]byte) error {
+	err := r.withKeys(ctx, s, r.database.relations[0], 0, slices.Sorted(maps.Keys(refs)), func(row [][]byte) error {
 		// It belongs to a dataset of its own, of another batch.
 		delete(refs, string(row[InvestigationIdentifier]))
 		return nil

@@ -131,7 +131,9 @@ func (s *sqlSession) querier() querier {
 func (s *sqlSession) query(ctx context.Context, statement string, keys []string, visit func(row [][]byte) error) error {
 	args := make([]any, len(keys))
 	for i, key := range keys {
-		args[i] = key
+		if args[i] = key; !utf8.ValidString(key) {
+			args[i] = []byte(key) // of a binary column
+		}
 	}
 	rows, err := s.querier().QueryContext(ctx, statement, args...)
 	if err != nil {

@@ -145,6 +145,63 @@ func TestBinaryColumns(t *testing.T) {
 	})
 }
 
+// References in a smaller character set than the identifiers are found, and one identifier that it cannot spell ends no run.
+func TestReferencesInAnotherCharacterSet(t *testing.T) {
+	t.Parallel()
+	connection := mariadbtest.URL(t)
+	mariaExec(t, connection, []string{
+		"CREATE TABLE i (id VARCHAR(20)) CHARACTER SET utf8mb4",
+		"INSERT INTO i VALUES ('DS-1'), ('Köln'), ('Łódź'), ('日本 😀')",
+		"CREATE TABLE s (ref VARCHAR(20)) CHARACTER SET latin1 COLLATE latin1_german1_ci",
+		"INSERT INTO s VALUES ('DS-1'), ('Köln')",
+		"CREATE TABLE a (ref VARCHAR(20)) CHARACTER SET utf8mb4",
+		"INSERT INTO a SELECT id FROM i",
+		"CREATE VIEW vInvestigation AS SELECT id AS identifier, 'T' AS title FROM i",
+		"CREATE VIEW vStudy AS SELECT 'S' AS identifier, 'T' AS title, ref AS investigation_ref FROM s",
+		"CREATE VIEW vAssay AS SELECT 'A' AS identifier, ref AS investigation_ref FROM a",
+	})
+	for _, only := range [][]string{nil, {"DS-1", "Köln", "Łódź", "日本 😀"}} {
+		d := open(t, connection, source.SchemaViews)
+		resolve(t, d)
+		got := readAll(t, d, source.ReadOptions{Only: only}, 1)
+		for id, studies := range map[string]int{"DS-1": 1, "Köln": 1, "Łódź": 0, "日本 😀": 0} {
+			if d := got[id]; d == nil || len(d.Studies) != studies || len(d.Assays) != 1 {
+				t.Errorf("%s: %+v", id, d)
+			}
+		}
+	}
+	mariaExec(t, connection, []string{"CREATE OR REPLACE VIEW vInvestigation AS SELECT ref AS identifier, 'T' AS title FROM s"})
+	d := open(t, connection, source.SchemaViews)
+	resolve(t, d)
+	if got := readAll(t, d, source.ReadOptions{Only: []string{"DS-1", "日本"}}, 1); len(got) != 1 {
+		t.Errorf("got %v", got)
+	}
+}
+
+// Binary identifiers, as which many databases keep UUIDs, are found by those of their kind, and by what they look like.
+func TestBinaryReferences(t *testing.T) {
+	t.Parallel()
+	connection := mariadbtest.URL(t)
+	const one, two, text = "b7e23ec29af04b078f0a000000000001", "00010203040506070809000a0b0c0d0e", "0123456789abcdef"
+	mariaExec(t, connection, []string{
+		"CREATE TABLE i (id BINARY(16), PRIMARY KEY (id))",
+		"INSERT INTO i VALUES (UNHEX('" + one + "')), (UNHEX('" + two + "')), ('" + text + "')",
+		"CREATE VIEW vInvestigation AS SELECT id AS identifier, 'T' AS title FROM i",
+		"CREATE VIEW vStudy AS SELECT 'S' AS identifier, 'T' AS title, id AS investigation_ref FROM i",
+		"CREATE VIEW vAssay AS SELECT 'A' AS identifier, IF(id = '" + text + "', id, LOWER(HEX(id))) AS investigation_ref FROM i",
+	})
+	d := open(t, connection, source.SchemaViews)
+	resolve(t, d)
+	for _, only := range [][]string{nil, {one, two, text}} {
+		got := readAll(t, d, source.ReadOptions{Only: only}, 1)
+		for _, id := range []string{one, two, text} {
+			if d := got[id]; d == nil || len(d.Studies) != 1 || len(d.Assays) != 1 {
+				t.Errorf("%s: %+v", id, d)
+			}
+		}
+	}
+}
+
 // A database that does not know the encoding of its texts hands all of them out,
 // so that one that is not UTF-8 does not end the run.
 func TestUnknownEncoding(t *testing.T) {
