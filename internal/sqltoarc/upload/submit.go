@@ -33,7 +33,9 @@ func (s *Submission) Settled() bool { return s.done }
 // error is about all that are not done: the service cannot be reached, the
 // harvest is closed, access is denied.
 func (c *Client) Submit(ctx context.Context, rdi, harvest string, batch []*Submission) error {
-	if harvest != "" && len(batch) > 1 && !c.noBulk.Load() {
+	// One alone has a form without compression, which for a large one is many times as much.
+	alone := len(batch) == 1 && len(batch[0].Document) < worthBulk
+	if harvest != "" && !alone && !c.noBulk.Load() {
 		err := c.bulk(ctx, harvest, batch)
 		if !errors.Is(err, ErrUnsupported) {
 			return err
@@ -42,6 +44,9 @@ func (c *Client) Submit(ctx context.Context, rdi, harvest string, batch []*Submi
 	}
 	return c.singles(ctx, rdi, harvest, batch)
 }
+
+// worthBulk is the size from which one ARC is sent as if it were many.
+const worthBulk = 64 << 10
 
 // singles sends each ARC for itself, several at a time.
 func (c *Client) singles(ctx context.Context, rdi, harvest string, batch []*Submission) error {
@@ -129,25 +134,58 @@ var encoder = sync.OnceValues(func() (*zstd.Encoder, error) {
 	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
 })
 
-// bulk sends ARCs in one request and takes the answers as they come. After a
-// broken connection only those without an answer are sent again.
+// bulk sends ARCs in one request. What is before the API may take no body of that size:
+// then they are sent in parts, down to single ones.
 func (c *Client) bulk(ctx context.Context, harvest string, batch []*Submission) error {
+	left, size := unsettled(batch)
+	if len(left) == 0 {
+		return nil
+	}
+	tooLarge := len(left) > 1 && size > c.maxBulk.Load()
+	if !tooLarge {
+		err := c.bulkWhole(ctx, harvest, left)
+		if statusOf(err) != http.StatusRequestEntityTooLarge {
+			return err
+		}
+		if left, size = unsettled(left); len(left) == 1 {
+			return c.settle(ctx, harvest, left[0], err)
+		}
+		c.maxBulk.Store(size / 2)
+	}
+	half := len(left) / 2
+	if err := c.bulk(ctx, harvest, left[:half]); err != nil {
+		return err
+	}
+	return c.bulk(ctx, harvest, left[half:])
+}
+
+// unsettled gives those that have no answer, and the size of their documents.
+func unsettled(batch []*Submission) (left []*Submission, size int64) {
+	for _, s := range batch {
+		if !s.done {
+			left = append(left, s)
+			size += int64(len(s.Document))
+		}
+	}
+	return left, size
+}
+
+// bulkWhole takes the answers as they come. After a broken connection only those
+// without an answer are sent again.
+func (c *Client) bulkWhole(ctx context.Context, harvest string, batch []*Submission) error {
 	enc, err := encoder()
 	if err != nil {
 		return err
 	}
 	return c.attempts(ctx, true, func(ctx context.Context) (time.Duration, error) {
-		var lines bytes.Buffer
-		var left []*Submission
-		for _, s := range batch {
-			if !s.done {
-				lines.Write(s.Document)
-				lines.WriteByte('\n')
-				left = append(left, s)
-			}
-		}
+		left, _ := unsettled(batch)
 		if len(left) == 0 {
 			return 0, nil
+		}
+		var lines bytes.Buffer
+		for _, s := range left {
+			lines.Write(s.Document)
+			lines.WriteByte('\n')
 		}
 		return c.bulkOnce(ctx, harvest, left, enc.EncodeAll(lines.Bytes(), nil))
 	})

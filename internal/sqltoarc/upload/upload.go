@@ -16,6 +16,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -83,6 +84,9 @@ type Client struct {
 	// What the service has turned out not to have.
 	noDiff atomic.Bool
 	noBulk atomic.Bool
+	// maxBulk is how many bytes of documents to send at a time, after more were too many
+	// for something before the service.
+	maxBulk atomic.Int64
 }
 
 // New makes a client. Certificates are loaded now, so that a wrong path is
@@ -118,6 +122,7 @@ func New(o Options) (*Client, error) {
 		return nil, &fault.Error{Code: CodeCertificate, Owner: fault.OwnerRDI, Text: err.Error(), Cause: err}
 	}
 	c := &Client{options: o, base: base, slots: make(chan struct{}, o.MaxConcurrency)}
+	c.maxBulk.Store(math.MaxInt64)
 	c.http = &http.Client{Transport: transport, CheckRedirect: sameMethod}
 	if o.Tracing != nil {
 		c.http.Transport = otelhttp.NewTransport(transport, otelhttp.WithTracerProvider(o.Tracing), otelhttp.WithPropagators(propagation.TraceContext{}))

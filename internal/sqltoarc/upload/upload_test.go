@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -365,6 +366,65 @@ func TestBulkGoesOnAfterACut(t *testing.T) {
 	for i, s := range all {
 		if !s.Settled() || (s.Err != nil) != (i == 1) {
 			t.Errorf("submission %d: settled %v, %v", i, s.Settled(), s.Err)
+		}
+	}
+}
+
+// Where something before the service takes no body as large as a batch, its ARCs are sent in parts; one that is too large
+// alone is refused, and harms no other. Later batches are no larger than it takes.
+func TestBulkIsTooLargeForSomethingBetween(t *testing.T) {
+	t.Parallel()
+	const limit = 10_000
+	var received []string
+	refused := 0
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > limit {
+			refused++
+			http.Error(w, "<html>too large</html>", http.StatusRequestEntityTooLarge)
+			return
+		}
+		z, err := zstd.NewReader(r.Body)
+		if err != nil || r.Header.Get("Content-Encoding") != "zstd" {
+			w.WriteHeader(http.StatusTeapot)
+			return
+		}
+		defer z.Close()
+		in := bufio.NewScanner(z)
+		for in.Buffer(nil, 1<<20); in.Scan(); {
+			received = append(received, apitest.Identifier(in.Bytes()))
+			fmt.Fprintln(w, `{"status":200}`)
+		}
+	}))
+	t.Cleanup(web.Close)
+	c := client(t, upload.Options{URL: web.URL, MaxConcurrency: 1})
+	noise := func(n int) string { // of which compression makes nothing small
+		text := make([]byte, n)
+		_, _ = rand.Read(text)
+		return hex.EncodeToString(text)
+	}
+	for round, wasted := range []int{5, 0} {
+		all := batch(crate("a", noise(4000)), crate("b", noise(4000)), crate("large", noise(40_000)), crate("d", noise(4000)))
+		if round == 1 {
+			all = slices.Delete(all, 2, 3)
+		}
+		received, refused = nil, 0
+		if err := c.Submit(t.Context(), "demo", "harvest-1", all); err != nil {
+			t.Fatal(err)
+		}
+		if len(received) != 3 || refused > wasted {
+			t.Errorf("received %v after %d refusals", received, refused)
+		}
+		for i, s := range all {
+			if bad := round == 0 && i == 2; !s.Settled() || (s.Err != nil) != bad || bad && !strings.Contains(s.Err.Error(), "413") {
+				t.Errorf("submission %d: settled %v, %v", i, s.Settled(), s.Err)
+			}
+		}
+	}
+	// Alone, and without a harvest.
+	for _, harvest := range []string{"harvest-1", ""} {
+		all := batch(crate("large", noise(40_000)))
+		if err := c.Submit(t.Context(), "demo", harvest, all); err != nil || !all[0].Settled() || all[0].Err == nil {
+			t.Errorf("alone: %v, settled %v, %v", err, all[0].Settled(), all[0].Err)
 		}
 	}
 }
