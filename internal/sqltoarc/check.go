@@ -130,7 +130,8 @@ func checkAPI(ctx context.Context, o Options) []Checked {
 		name = *me.ClientID
 	}
 	rights := Checked{What: "rights", OK: true, Text: fmt.Sprintf("known as %s; may send for %s", name, strings.Join(me.RDIs, ", "))}
-	if !slices.Contains(me.RDIs, o.RDI) && me.ClientID != nil {
+	// The first generation tells the anonymous nothing about RDIs.
+	if !slices.Contains(me.RDIs, o.RDI) && (me.ClientID != nil || len(me.RDIs) > 0) {
 		rights.OK = false
 		rights.Text = fmt.Sprintf("%s may not send for %s, only for: %s", name, o.RDI, strings.Join(me.RDIs, ", "))
 		rights.Remedy = "ask the operator of the API for a certificate with this RDI, or correct rdi"

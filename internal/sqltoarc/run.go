@@ -177,9 +177,6 @@ func (r *runner) convert(ctx context.Context) error {
 			r.refuse(id, "there is no dataset with this identifier", "correct --only")
 		}
 	}
-	if ctx.Err() != nil {
-		err = &fault.Error{Code: CodeInterrupted, Owner: fault.OwnerNobody, Cause: context.Cause(ctx), Text: "the run was interrupted"}
-	}
 	stop()
 	r.recallWarnings()
 	return r.end(ctx, err)
@@ -188,6 +185,9 @@ func (r *runner) convert(ctx context.Context) error {
 // end lets go of the sink, even if the run is told to stop, and completes the
 // error with the way to go on.
 func (r *runner) end(ctx context.Context, failure error) error {
+	if ctx.Err() != nil {
+		failure = &fault.Error{Code: CodeInterrupted, Owner: fault.OwnerNobody, Cause: context.Cause(ctx), Text: "the run was interrupted"}
+	}
 	open, err := r.sink.end(context.WithoutCancel(ctx), failure)
 	err = errors.Join(failure, err)
 	f, ok := fault.Of(err)

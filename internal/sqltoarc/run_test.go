@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -653,5 +654,49 @@ func TestReportShape(t *testing.T) {
 	}
 	if _, err := sqltoarc.Run(t.Context(), sqltoarc.Options{ConnectionString: "nonsense", DryRun: true}); !errors.As(err, new(*fault.Error)) {
 		t.Errorf("a run that cannot begin: %v", err)
+	}
+}
+
+// A run that is interrupted before its first dataset, while the database counts or the API does not answer, says so and nothing else.
+func TestInterruptedBeforeTheFirstDataset(t *testing.T) {
+	t.Parallel()
+	slow := postgres(t)
+	exec(t, slow, "CREATE VIEW vinvestigation AS SELECT 'I'::text AS identifier, 'T' || pg_sleep(60)::text AS title")
+	fast := loaded(t, postgres(t), datagen.Shape{Investigations: 1}, nil)
+	silent := apitest.New(t)
+	asked := make(chan struct{}, 1)
+	silent.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		_, _ = io.Copy(io.Discard, r.Body)
+		asked <- struct{}{}
+		<-r.Context().Done()
+		return true
+	}
+	for name, connection := range map[string]string{"database": slow, "API": fast} {
+		ctx, stop := context.WithCancel(t.Context())
+		if name == "database" {
+			time.AfterFunc(time.Second, stop)
+		} else {
+			go func() { <-asked; stop() }()
+		}
+		_, err := sqltoarc.Run(ctx, options(connection, silent.URL))
+		stop()
+		if f, ok := fault.Of(err); !ok || f.Code != sqltoarc.CodeInterrupted || f.Remedy != "run again" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A check tells also the anonymous that the API does not know their RDI.
+func TestCheckOfAnUnknownRDI(t *testing.T) {
+	t.Parallel()
+	api := newService(t)
+	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 1}, nil)
+	for rdi, want := range map[string]bool{"demo": true, "unknown": false} {
+		o := options(connection, api.url)
+		o.RDI = rdi
+		checks := sqltoarc.Check(t.Context(), o)
+		if last := checks[len(checks)-1]; last.What != "rights" || last.OK != want || !want && !strings.Contains(last.Text, "anonymous may not send for unknown, only for: demo") {
+			t.Errorf("%s: %+v", rdi, last)
+		}
 	}
 }
