@@ -168,6 +168,10 @@ func TestOpenFailures(t *testing.T) {
 		{"sqlite:///s3cret", source.CodeConnectionString},
 		{"postgresql://u:s3cret%zz@h/x", source.CodeConnectionString},
 		{"postgresql://u:s3cret@h/x?sslmode=s3cret", source.CodeConnectionString},
+		{"postgresql+asyncpg://u:p@h/x?ssl=s3cret", source.CodeConnectionString},
+		{"postgresql+asyncpg://u:p@127.0.0.1:1/x?ssl=verify-full", source.CodeUnreachable},
+		{"postgresql://u:12/s3cret@127.0.0.1:1/x", source.CodeConnectionString},
+		{"mysql://u:12/s3cret@127.0.0.1:1/x", source.CodeConnectionString},
 		{"", source.CodeConnectionString},
 	} {
 		_, err := source.Open(t.Context(), c.url, source.SchemaViews)

@@ -61,8 +61,10 @@ func parseURL(text string) (*url.URL, error) {
 // parse never repeats the connection string, which holds a password.
 func parse(text string) (*address, error) {
 	u, err := parseURL(text)
-	if err != nil {
-		return nil, errors.New("connection_string is not a valid URL (characters such as # or @ in a password must be percent-encoded)")
+	if err != nil || strings.Contains(u.EscapedPath(), "@") {
+		// A password of digits up to a slash looks like a port, and the rest of it like the
+		// name of the database, which messages repeat.
+		return nil, errors.New("connection_string is not a valid URL (characters such as #, / or @ in a password must be percent-encoded)")
 	}
 	switch scheme := strings.ToLower(u.Scheme); scheme {
 	case "postgresql", "postgres":
@@ -104,6 +106,12 @@ SET LOCAL max_parallel_workers_per_gather TO 0;
 SET LOCAL idle_in_transaction_session_timeout TO 0`
 
 func parsePostgreSQL(u *url.URL) (*address, error) {
+	// What the earlier generation's driver calls it.
+	if q := u.Query(); q.Has("ssl") && !q.Has("sslmode") {
+		q.Set("sslmode", q.Get("ssl"))
+		q.Del("ssl")
+		u.RawQuery = q.Encode()
+	}
 	config, err := pgconn.ParseConfig(u.String())
 	if err != nil {
 		// The library's error repeats the string with the password masked, but
