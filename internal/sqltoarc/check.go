@@ -120,7 +120,7 @@ func checkAPI(ctx context.Context, o Options) []Checked {
 	if err := client.Alive(ctx); err != nil {
 		return []Checked{failedCheck("API", err)}
 	}
-	checks := []Checked{{What: "API", OK: true, Text: "answers at " + o.Upload.URL}}
+	checks := []Checked{{What: "API", OK: true, Text: "answers at " + client.Address()}}
 	me, err := client.WhoAmI(ctx)
 	if err != nil {
 		return append(checks, failedCheck("rights", err))

@@ -693,8 +693,11 @@ func TestCheckOfAnUnknownRDI(t *testing.T) {
 	connection := loaded(t, postgres(t), datagen.Shape{Investigations: 1}, nil)
 	for rdi, want := range map[string]bool{"demo": true, "unknown": false} {
 		o := options(connection, api.url)
-		o.RDI = rdi
+		o.RDI, o.Upload.URL = rdi, strings.Replace(api.url, "://", "://rdi:s3cret@", 1)
 		checks := sqltoarc.Check(t.Context(), o)
+		if text := fmt.Sprint(checks); strings.Contains(text, "s3cret") || !strings.Contains(text, "answers at") {
+			t.Errorf("the password is shown: %s", text)
+		}
 		if last := checks[len(checks)-1]; last.What != "rights" || last.OK != want || !want && !strings.Contains(last.Text, "anonymous may not send for unknown, only for: demo") {
 			t.Errorf("%s: %+v", rdi, last)
 		}

@@ -164,6 +164,9 @@ func sameMethod(r *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// Address gives the address of the API without a password.
+func (c *Client) Address() string { return c.base.Redacted() }
+
 // Close lets go of idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
