@@ -242,10 +242,11 @@ func (d *Dialect) selectUnmarked(r *relation) string {
 	return "SELECT " + before + "1 FROM " + r.from + " WHERE " + r.columns[InvestigationMarker] + " IS NULL" + after
 }
 
-// selectDuplicates lists identifiers that more than one investigation has.
+// selectDuplicates lists identifiers that more than one investigation has. Blanks around
+// them make no difference to the API.
 func (d *Dialect) selectDuplicates(r *relation, limit int) string {
 	before, after := d.limit(limit)
-	key := d.exact(r.columns[InvestigationIdentifier])
+	key := "LTRIM(RTRIM(" + d.exact(r.columns[InvestigationIdentifier]) + "))"
 	return "SELECT " + before + key + ", COUNT(*) FROM " + r.from + " WHERE " + r.columns[InvestigationIdentifier] + " IS NOT NULL" +
 		" GROUP BY " + key + " HAVING COUNT(*) > 1 ORDER BY 1" + after
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -393,7 +394,7 @@ func (r *Reader) advance(ctx context.Context) ([]*Dataset, error) {
 	r.dead = err
 	batch := make([]*Dataset, len(rows))
 	for i, row := range rows {
-		key := row[InvestigationIdentifier].Text
+		key := strings.Trim(row[InvestigationIdentifier].Text, " ")
 		seen, repeated := r.repeated[key]
 		batch[i] = &Dataset{Investigation: row, Duplicate: seen}
 		if repeated {

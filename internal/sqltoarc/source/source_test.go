@@ -139,8 +139,8 @@ func TestReadDatasetsAreLetGo(t *testing.T) {
 	}
 }
 
-// Of several investigations with one identifier it is always the first that counts,
-// however far apart they are and whoever reads them.
+// Of several investigations with one identifier, for which blanks around it do not count,
+// it is always the first that counts, however far apart they are and whoever reads them.
 func TestTheFirstOfSeveralCounts(t *testing.T) {
 	t.Parallel()
 	for product, database := range databases(t) {
@@ -149,6 +149,9 @@ func TestTheFirstOfSeveralCounts(t *testing.T) {
 			connection := database(t)
 			change := func(n int, d *source.Dataset) {
 				d.Investigation[source.InvestigationIdentifier].Text = fmt.Sprint(n % 30)
+				if n >= 35 {
+					d.Investigation[source.InvestigationIdentifier].Text += " "
+				}
 				d.Investigation[source.InvestigationTitle].Text = fmt.Sprint("title ", n)
 			}
 			if err := datagen.Load(t.Context(), connection, datagen.Shape{Investigations: 40}, datagen.Options{Change: change, Ordered: true}); err != nil {
