@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -394,6 +396,45 @@ func TestReportIntoAPipe(t *testing.T) {
 	var d map[string]any
 	if err := json.NewDecoder(reader).Decode(&d); err != nil || d["found_datasets"] != 3.0 {
 		t.Errorf("report: %v, %v", d, err)
+	}
+}
+
+// A report goes to where a link leads, in which others look for it.
+func TestReportBehindALink(t *testing.T) {
+	t.Parallel()
+	file, link := filepath.Join(t.TempDir(), "report.json"), filepath.Join(t.TempDir(), "link")
+	if err := errors.Join(os.WriteFile(file, []byte("old"), 0o600), os.Symlink(file, link)); err != nil {
+		t.Fatal(err)
+	}
+	code, _, text := invoke(t, "run", "--dry-run", "-c", justDatabase(t, filled(t, false)), "--report", link)
+	data, err := os.ReadFile(file)
+	if code != 0 || err != nil || !bytes.Contains(data, []byte("found_datasets")) {
+		t.Errorf("status %d, %v, %s\n%s", code, err, data, text)
+	}
+	if to, err := os.Readlink(link); err != nil || to != file {
+		t.Errorf("the link is gone: %v", err)
+	}
+}
+
+// Where nothing can be remembered, as for a service without a home, a run says so.
+func TestNowhereToRemember(t *testing.T) {
+	config := configured(t, filled(t, false), apitest.New(t).URL, "")
+	data, err := os.ReadFile(config)
+	if err == nil {
+		err = os.WriteFile(config, regexp.MustCompile("(?m)^state_dir.*$").ReplaceAll(data, nil), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"HOME", "XDG_STATE_HOME", "STATE_DIRECTORY"} {
+		t.Setenv(name, "")
+	}
+	const note = "neither state_dir nor HOME is set"
+	if code, out, _ := invoke(t, "run", "--json", "-c", config); code != 0 || !strings.Contains(out, note) {
+		t.Errorf("status %d\n%s", code, out)
+	}
+	if code, out, _ := invoke(t, "run", "--json", "--dry-run", "-c", config); code != 0 || strings.Contains(out, note) {
+		t.Errorf("dry run: status %d\n%s", code, out)
 	}
 }
 

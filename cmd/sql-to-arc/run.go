@@ -147,6 +147,10 @@ func (o *runOptions) run(ctx context.Context) error {
 	}
 	teller := newTeller(o, c)
 	options.Report = teller.tell
+	if options.StateDir == "" && !o.dryRun && o.out == "" {
+		teller.tell(sqltoarc.Event{Time: time.Now().UTC(), Kind: sqltoarc.EventNote,
+			Text: "nothing will be remembered for the next run, and nothing keeps two runs apart: neither state_dir nor HOME is set"})
+	}
 	tracing, err := telemetry.Trace(ctx, telemetry.TraceOptions{
 		Endpoint: c.OTel.Endpoint, ConsoleSpans: c.OTel.LogConsoleSpans, Service: "sql_to_arc", Version: version,
 		SampleRatio: 1, Logger: teller.logging.Logger,
@@ -213,9 +217,12 @@ func reportFault(to string, err error) error {
 		Remedy: "make room, or name another file with --report"}
 }
 
-// writeFile replaces the file as a whole. A device or a pipe is not replaced but
-// written to.
+// writeFile replaces the file as a whole, that to which a link leads and not the link. A
+// device or a pipe is not replaced but written to.
 func writeFile(path string, report *sqltoarc.Report) error {
+	if there, err := filepath.EvalSymlinks(path); err == nil {
+		path = there
+	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		file, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
