@@ -116,6 +116,38 @@ type relation struct {
 	// widened tells that the column that names the investigation has to be converted
 	// to be compared; MySQL then reads without its index.
 	widened bool
+	// unspelled are the characters of PostgreSQL that have no form in UTF-8, as an SQL
+	// expression; "" if there are none.
+	unspelled string
+}
+
+// unspelled gives, for the encodings of PostgreSQL that have them, the bytes that stand for
+// no character and are stored nevertheless: UTF-8 that was taken for Windows' texts is full
+// of them. One of them would end the reading of everything.
+var unspelled = map[string][]byte{
+	"WIN1250": {129, 131, 136, 144, 152},
+	"WIN1251": {152},
+	"WIN1252": {129, 141, 143, 144, 157},
+	"WIN1254": {129, 141, 142, 143, 144, 157, 158},
+	"WIN1257": {129, 131, 136, 138, 140, 144, 152, 154, 156, 159, 161, 165},
+}
+
+// unspelledIn gives them as an SQL expression.
+func unspelledIn(encoding string) string {
+	characters := make([]string, len(unspelled[encoding]))
+	for i, b := range unspelled[encoding] {
+		characters[i] = fmt.Sprintf("chr(%d)", b)
+	}
+	return strings.Join(characters, "||")
+}
+
+// value gives the expression that a column is read by. What has no form in UTF-8 becomes
+// the character SUBSTITUTE, of which the owner of the data is told.
+func (r *relation) value(d *Dialect, column string) string {
+	if r.unspelled == "" {
+		return d.text(column)
+	}
+	return "translate(" + d.text(column) + ", " + r.unspelled + ", repeat(chr(26), length(" + r.unspelled + ")))"
 }
 
 // selectRows gives the statement that reads all columns; where is appended.
@@ -136,7 +168,7 @@ func (d *Dialect) selectRows(r *relation, limit int, where string) string {
 			b.WriteString("NULL")
 			continue
 		}
-		b.WriteString(d.text(column))
+		b.WriteString(r.value(d, column))
 	}
 	b.WriteString(" FROM " + r.from)
 	if where != "" {

@@ -67,10 +67,18 @@ func (d *Database) resolveView(ctx context.Context, view *View) (*relation, []Fi
 	return nil, []Finding{f}, nil
 }
 
+// unspelled gives what the database may hold that has no form in UTF-8.
+func (d *Database) unspelled() string {
+	if s, ok := d.session.(*pgSession); ok {
+		return unspelledIn(s.conn.ParameterStatus("server_encoding"))
+	}
+	return ""
+}
+
 // match finds the documented columns among those of the database, whatever
 // their case.
 func (d *Database) match(view *View, from string, infos []columnInfo) (*relation, []Finding) {
-	r := &relation{view: view, from: from, columns: make([]string, len(view.Columns))}
+	r := &relation{view: view, from: from, columns: make([]string, len(view.Columns)), unspelled: d.unspelled()}
 	var findings []Finding
 	used := make([]bool, len(infos))
 	var absent []string

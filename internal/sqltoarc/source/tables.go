@@ -37,7 +37,7 @@ func (d *Database) resolveTables(ctx context.Context) ([]Finding, error) {
 	for i, t := range seedTables {
 		r := &relation{
 			view: d.views[i], from: `"` + t.name + `" ` + t.alias + t.from,
-			columns: make([]string, len(d.views[i].Columns)),
+			columns: make([]string, len(d.views[i].Columns)), unspelled: d.unspelled(),
 		}
 		for at, column := range t.columns {
 			r.columns[at] = column

@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/url"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
@@ -206,20 +208,8 @@ func TestBinaryReferences(t *testing.T) {
 // so that one that is not UTF-8 does not end the run.
 func TestUnknownEncoding(t *testing.T) {
 	t.Parallel()
-	conn, err := pgx.Connect(t.Context(), postgres(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	name := "ascii_" + strings.ToLower(rand.Text())
-	if _, err := conn.Exec(t.Context(), "CREATE DATABASE "+name+" ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _, _ = conn.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)") }()
-	config := conn.Config()
-	u := url.URL{Scheme: "postgresql", User: url.User(config.User), Path: "/" + name, RawQuery: url.Values{"host": {config.Host}}.Encode()}
-	config.Database = name
-	filler, err := pgx.ConnectConfig(t.Context(), config)
+	connection := encoded(t, "SQL_ASCII")
+	filler, err := pgx.Connect(t.Context(), connection)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +218,7 @@ func TestUnknownEncoding(t *testing.T) {
 		v (identifier, title, description_text); CREATE VIEW vstudy AS SELECT 'S' AS identifier, 'T' AS title, identifier AS investigation_ref FROM vinvestigation`); err != nil {
 		t.Fatal(err)
 	}
-	d := open(t, u.String(), source.SchemaViews)
+	d := open(t, connection, source.SchemaViews)
 	resolve(t, d)
 	got := readAll(t, d, source.ReadOptions{}, 1)
 	one, two := got["K\xf6ln"], got["U"]
@@ -285,6 +275,58 @@ func TestSpelledOtherwise(t *testing.T) {
 	strays, err := r.Strays(t.Context())
 	if err != nil || len(strays) != 2 || !has(strays, source.Warning, "vStudy.investigation_ref [DS-2]") || !has(strays, source.Warning, "vStudy.investigation_ref [ds-2 ]") {
 		t.Errorf("got %v, %v", strays, err)
+	}
+}
+
+// encoded gives the URL of a PostgreSQL database of an encoding.
+func encoded(tb testing.TB, encoding string) string {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), postgres(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	name := "encoded_" + strings.ToLower(rand.Text())
+	if _, err := conn.Exec(tb.Context(), "CREATE DATABASE "+name+" ENCODING '"+encoding+"' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_, _ = conn.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)")
+		_ = conn.Close(context.Background())
+	})
+	config := conn.Config()
+	return (&url.URL{Scheme: "postgresql", User: url.User(config.User), Path: "/" + name, RawQuery: url.Values{"host": {config.Host}}.Encode()}).String()
+}
+
+// A byte that the database's encoding has no character for does not end the run.
+func TestBytesWithoutACharacter(t *testing.T) {
+	t.Parallel()
+	for encoding, euro := range map[string]string{"WIN1250": `\x80`, "WIN1251": `\x88`, "WIN1252": `\x80`, "WIN1254": `\x80`, "WIN1257": `\x80`} {
+		t.Run(encoding, func(t *testing.T) {
+			t.Parallel()
+			connection := encoded(t, encoding)
+			bytes := ""
+			for b := 128; b < 256; b++ {
+				bytes += fmt.Sprintf(`\x%02x`, b)
+			}
+			pgExec(t, connection, `SET client_encoding TO `+encoding+`;
+				CREATE TABLE inv (id text, title text);
+				INSERT INTO inv VALUES ('all', E'`+bytes+`'), ('euro', E'`+euro+`');
+				CREATE VIEW vinvestigation AS SELECT id AS identifier, title FROM inv;
+				CREATE VIEW vstudy AS SELECT 'S' AS identifier, title, id AS investigation_ref FROM inv`)
+			d := open(t, connection, source.SchemaViews)
+			resolve(t, d)
+			got := readAll(t, d, source.ReadOptions{}, 1)
+			all, one := got["all"], got["euro"]
+			if all == nil || one == nil || len(all.Studies) != 1 {
+				t.Fatalf("got %v", got)
+			}
+			if text := all.Studies[0].Text(source.StudyTitle); !utf8.ValidString(text) || utf8.RuneCountInString(text) != 128 || !strings.Contains(text, "\x1a") {
+				t.Errorf("got %q", text)
+			}
+			if text := one.Investigation.Text(source.InvestigationTitle); text != "€" {
+				t.Errorf("the euro is %q", text)
+			}
+		})
 	}
 }
 
