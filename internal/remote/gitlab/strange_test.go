@@ -118,6 +118,7 @@ func TestTheTokenIsNotSaidAgain(t *testing.T) {
 			},
 			"branch": func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/branches/") },
 			"commit": func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/commits") },
+			"tree":   func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/repository/tree") },
 		} {
 			t.Run(name+" "+step, func(t *testing.T) {
 				t.Parallel()
@@ -131,6 +132,10 @@ func TestTheTokenIsNotSaidAgain(t *testing.T) {
 				}))
 				t.Cleanup(front.Close)
 				h = newHub(t, true, func(o *gitlab.Options) { o.URL = front.URL })
+				if step == "tree" {
+					h.Add(group, arcID, arcID)
+					gitlabtest.Commit(t, h.Dir(full), map[string]string{"README.md": "old"})
+				}
 				for doing, err := range map[string]error{
 					"push":  func() error { _, err := h.remote.Push(t.Context(), version(1)); return err }(),
 					"head":  func() error { _, err := h.remote.Head(t.Context(), arcID, ""); return err }(),
@@ -147,6 +152,22 @@ func TestTheTokenIsNotSaidAgain(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A limit that is used up when the files of a project are to be listed is a limit, which ends when GitLab says so.
+func TestALimitMetWhileListing(t *testing.T) {
+	t.Parallel()
+	h := behind(t, true, func(r *http.Request, answer *httptest.ResponseRecorder) {
+		if strings.Contains(r.URL.Path, "/branches/") {
+			answer.Header().Set("RateLimit-Remaining", "0")
+			answer.Header().Set("RateLimit-Reset", fmt.Sprint(time.Now().Add(time.Hour).Unix()))
+		}
+	})
+	h.Add(group, arcID, arcID)
+	gitlabtest.Commit(t, h.Dir(full), map[string]string{"README.md": "old"})
+	if f := h.refused(t, version(1), fault.RateLimited); f.Fault.RetryAfter < 59*time.Minute {
+		t.Errorf("failure %+v", f.Fault)
 	}
 }
 
