@@ -203,8 +203,10 @@ func TestInterruptionsAreCounted(t *testing.T) {
 			t.Errorf("claim %d: %d interruptions", n, got)
 		}
 	}
-	if got := read(t, s, idOf("A")).Git; got.Failure.Code != fault.PushInterrupted || got.FailedAt.IsZero() {
-		t.Errorf("after interruptions: got %+v, want that and when", got)
+	why := fault.New(fault.PushInterrupted, nil)
+	told := store.Failure{Class: store.Transient, Code: why.Code, Text: why.Text, Owner: why.Owner, Remedy: why.Remedy}
+	if got := read(t, s, idOf("A")).Git; got.Failure != told || got.FailedAt.IsZero() {
+		t.Errorf("after interruptions: got %+v, want %+v and when", got, told)
 	}
 	if got := suspect().Interrupted; got != 3 {
 		t.Errorf("suspect: %d interruptions, want 3", got)
