@@ -363,13 +363,15 @@ func TestASickWorkerIsPassedOver(t *testing.T) {
 			begin, end := trouble(&o, filepath.Join(t.TempDir(), "file"))
 			first := m.startAs("1", o, withWatchdog(time.Second)).ready()
 			second := m.startAs("2", childOptions{}).ready()
-			// Ten times in a row: any worker may have a connection now and then.
+			// Ten times in a row, and for longer than nobody waits for a worker that was
+			// slow once: any worker may have a connection now and then.
 			servedBy := func(p *process) func() bool {
 				return func() bool {
 					for range 10 {
 						if answeredBy(t, m.address) != strconv.Itoa(p.cmd.Process.Pid) {
 							return false
 						}
+						time.Sleep(gatherAlone / 5)
 					}
 					return true
 				}
