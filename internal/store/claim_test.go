@@ -95,6 +95,51 @@ func wantLost(tb testing.TB, what string, err error) {
 	}
 }
 
+// Who waits for an ARC that another one claims meanwhile has lost it, and leaves it to that one.
+func TestAClaimThatIsLostWhileItWaitsCanDoNothing(t *testing.T) {
+	t.Parallel()
+	for name, finish := range map[string]func(*store.Store, *store.Claim) error{
+		"release": func(s *store.Store, c *store.Claim) error { return s.Release(context.Background(), []*store.Claim{c}) },
+		"push": func(s *store.Store, c *store.Claim) error {
+			return s.RecordPush(context.Background(), c, store.Pushed{Commit: "old"})
+		},
+		"failure": func(s *store.Store, c *store.Claim) error {
+			return s.RecordFailure(context.Background(), c, store.Failure{Class: store.Transient, Code: "x"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := pgtest.DSN(t)
+			s := open(t, dsn)
+			submit(t, s, submission("A", "one"))
+			c := claim(t, s)
+			load(t, s, c)
+			conn := must(connect(dsn))(t)
+			defer conn.Close(context.Background())
+			tx := must(conn.Begin(t.Context()))(t)
+			if _, err := tx.Exec(t.Context(), `UPDATE arc SET lease_holder = 'heir', lease_token = lease_token + 1`); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() { done <- finish(s, c) }()
+			awaitLock(t, dsn, "it waits for the row")
+			if err := tx.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-done; name != "release" || err != nil {
+				wantLost(t, name, err)
+			}
+			var holder string
+			if err := conn.QueryRow(t.Context(), `SELECT coalesce(lease_holder, 'nobody') FROM arc`).Scan(&holder); err != nil || holder != "heir" {
+				t.Errorf("the ARC is held by %s, %v, want the heir", holder, err)
+			}
+			if git := read(t, s, idOf("A")).Git; git.Commit != "" || git.Attempts != 0 {
+				t.Errorf("recorded: %+v", git)
+			}
+		})
+	}
+}
+
 // A lease that ran out but was taken over by nobody still holds: what was
 // pushed is a fact.
 func TestAnExpiredLeaseThatNobodyTookStillRecords(t *testing.T) {
@@ -232,8 +277,8 @@ func TestAHeldRowIsPassedOverByRenewals(t *testing.T) {
 	}
 }
 
-// A claim that came to an end, in whatever way, is lost: it can neither be renewed
-// nor given back, and the ARC is as due as it was.
+// A claim that came to an end, in whatever way, is lost: nothing can be loaded for it, it
+// can neither be renewed nor given back, and the ARC is as due as it was.
 func TestAClaimEndsOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -261,6 +306,8 @@ func TestAClaimEndsOnce(t *testing.T) {
 			if lost := must(s.Renew(t.Context(), []*store.Claim{ended}, time.Hour))(t); len(lost) != 1 {
 				t.Error("it could be renewed")
 			}
+			_, err := s.Load(t.Context(), ended)
+			wantLost(t, "load", err)
 			if err := s.Release(t.Context(), []*store.Claim{ended}); err != nil {
 				t.Error(err)
 			}
@@ -551,6 +598,15 @@ func TestAPushAskedForDuringAPushIsNotLost(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"ARC_CREATED", "GIT_PUSH_SUCCESS"}, eventTypes(t, s, idOf("A"))); diff != "" {
 		t.Errorf("a push that found nothing to do made an event: %s", diff)
+	}
+	submit(t, s, submission("A", "two"))
+	c = claim(t, s)
+	if c.Forced {
+		t.Error("what was asked for and done forces the next push")
+	}
+	push(t, s, c, "c2")
+	if got := read(t, s, idOf("A")).Git.PushedAt; !got.After(before) {
+		t.Errorf("a push after that: pushed at %s, as before", got)
 	}
 }
 

@@ -293,3 +293,21 @@ func TestSilentSynchronisersAreForgotten(t *testing.T) {
 		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 }
+
+// Who pushes suspects alone is given nothing else, however long that has been due.
+func TestOnlySuspectsArePushedAlone(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	submit(t, s, submission("A", "x"))
+	for range store.SuspectAfter + 1 {
+		must(s.ClaimDue(t.Context(), store.ClaimRequest{Holder: "t", Limit: 1, Remote: "git"}))(t)
+	}
+	submit(t, s, submission("B", "x"))
+	at := store.ClaimRequest{Holder: "t", Limit: 1, Lease: time.Hour, Remote: "git"}
+	if c := must(s.ClaimSuspect(t.Context(), at))(t); c == nil || c.ID != idOf("A") {
+		t.Fatalf("got %+v, want the suspect", c)
+	}
+	if c := must(s.ClaimSuspect(t.Context(), at))(t); c != nil {
+		t.Errorf("got %s, which nobody suspects", c.Identifier)
+	}
+}
