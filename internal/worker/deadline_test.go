@@ -77,3 +77,35 @@ func TestHandlersMayTakeTheirTime(t *testing.T) {
 		drainBody(t, answer)
 	}
 }
+
+// A request's header that does not come to its end is waited for as long as is set, and one that is larger than is set is refused.
+func TestHeadersAreBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorker(t.Context(), Options{HeaderLimit: 200 * time.Millisecond, MaxHeaderBytes: 1 << 10, Logger: childLogger()}.withDefaults())
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = w.server(t.Context(), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.Start()
+	t.Cleanup(server.Close)
+	const begin = "GET / HTTP/1.1\r\nHost: x\r\n"
+	for header, want := range map[string]string{
+		begin: "", // the rest never comes
+		begin + "X: " + strings.Repeat("x", 16<<10) + "\r\n\r\n": "HTTP/1.1 431 ",
+		begin + "Connection: close\r\n\r\n":                      "HTTP/1.1 200 ",
+	} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, header); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(conn)
+		if errors.Is(err, os.ErrDeadlineExceeded) || !strings.HasPrefix(string(answer), want) || want == "" && len(answer) > 0 {
+			t.Errorf("%.30q: %.30q, %v, want %q", header, answer, err, want)
+		}
+	}
+}
