@@ -192,9 +192,6 @@ func (g *gathering) await() error {
 			g.alone = time.Now().Add(gatherAlone)
 			return nil
 		}
-		if g.ctx.Err() != nil {
-			return net.ErrClosed
-		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -109,7 +108,6 @@ func IsProbe(ctx context.Context) bool {
 type answer struct {
 	header http.Header
 	status int
-	body   bytes.Buffer
 }
 
 // Header implements http.ResponseWriter.
@@ -125,5 +123,5 @@ func (a *answer) WriteHeader(status int) {
 // Write implements http.ResponseWriter.
 func (a *answer) Write(p []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
-	return a.body.Write(p)
+	return len(p), nil
 }
