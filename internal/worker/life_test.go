@@ -3,7 +3,9 @@ package worker
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -205,6 +207,24 @@ func TestStopsAreCountedByReason(t *testing.T) {
 }
 
 // The measure of memory is the resident set, and a limit below it counts only
+// A signal that has ended the context of who runs a worker counts as one; an end that nobody asked for does not.
+func TestASignalMayComeAsTheEndOfTheContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w := newWorker(ctx, Options{Logger: slog.New(slog.DiscardHandler)}.withDefaults())
+	asked := errors.New("terminated")
+	if got := w.reasonOf(asked); got != StopFailure {
+		t.Errorf("before: %s", got)
+	}
+	cancel(asked)
+	if got := w.reasonOf(fmt.Errorf("end: %w", asked)); got != StopSignal {
+		t.Errorf("asked for: %s", got)
+	}
+	if got := w.reasonOf(errors.New("broken")); got != StopFailure {
+		t.Errorf("something else: %s", got)
+	}
+}
+
 // if giving memory back does not help.
 func TestTooLarge(t *testing.T) {
 	t.Parallel()

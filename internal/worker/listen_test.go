@@ -88,3 +88,50 @@ func TestRemediesForAddresses(t *testing.T) {
 		}
 	}
 }
+
+// A socket that somebody listens on stays, also if he has no time for another
+// connection; one that nobody listens on makes way.
+func TestSocketsInUseStay(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		backlog int // -1: nobody listens
+		stays   bool
+	}{"left behind": {-1, false}, "in use": {1, true}, "crowded": {0, true}} {
+		path := filepath.Join(t.TempDir(), "s")
+		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer syscall.Close(fd)
+		if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
+			t.Fatal(err)
+		}
+		if c.backlog >= 0 {
+			if err := syscall.Listen(fd, c.backlog); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.backlog == 0 {
+			conn, err := net.Dial("unix", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+		}
+		removeStale(t.Context(), path)
+		if _, err := os.Lstat(path); (err == nil) != c.stays {
+			t.Errorf("%s: %v, want it to stay: %t", name, err, c.stays)
+		}
+	}
+}
+
+// Without any socket a worker does not begin, unless it can do without.
+func TestNothingToListenOn(t *testing.T) {
+	t.Parallel()
+	if _, err := openOwn(t.Context(), []Endpoint{{Name: "http"}}); fault.CodeOf(err) != CodeSocketMissing {
+		t.Errorf("got %v, want that a socket is missing", err)
+	}
+	if ls, err := openOwn(t.Context(), []Endpoint{{Name: "admin", Optional: true}}); err != nil || len(ls["admin"]) != 0 {
+		t.Errorf("got %v, %v", ls, err)
+	}
+}

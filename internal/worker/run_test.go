@@ -268,6 +268,32 @@ func TestSecondInterruptHurries(t *testing.T) {
 	}
 }
 
+// One interrupt ends a process as any other signal does, in order.
+func TestOneInterruptIsPatient(t *testing.T) {
+	t.Parallel()
+	signals, ended, hurry := make(chan os.Signal), make(chan struct{}), make(chan struct{})
+	defer close(ended)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go watchSignals(signals, ended, cancel, hurry)
+	hurried := func(all ...os.Signal) bool {
+		for _, s := range append(all, syscall.SIGTERM) { // whose arrival shows that those before have been looked at
+			signals <- s
+		}
+		select {
+		case <-hurry:
+			return true
+		default:
+			return false
+		}
+	}
+	if hurried(syscall.SIGINT) || ctx.Err() == nil {
+		t.Errorf("after one: in a hurry, or going on (%v)", ctx.Err())
+	}
+	if !hurried(syscall.SIGINT) {
+		t.Error("after two: not in a hurry")
+	}
+}
+
 // The worker takes exactly the sockets it knows, and says what to do about
 // others.
 func TestSocketsByName(t *testing.T) {
