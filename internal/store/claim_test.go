@@ -277,8 +277,8 @@ func TestAHeldRowIsPassedOverByRenewals(t *testing.T) {
 	}
 }
 
-// A claim that came to an end, in whatever way, is lost: nothing can be loaded for it, it
-// can neither be renewed nor given back, and the ARC is as due as it was.
+// A claim that came to an end, in whatever way, is lost: nothing can be loaded or
+// recorded for it, it can neither be renewed nor given back, and the ARC is as due as it was.
 func TestAClaimEndsOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -308,6 +308,8 @@ func TestAClaimEndsOnce(t *testing.T) {
 			}
 			_, err := s.Load(t.Context(), ended)
 			wantLost(t, "load", err)
+			wantLost(t, "record push", s.RecordPush(t.Context(), ended, store.Pushed{Commit: "late"}))
+			wantLost(t, "record failure", s.RecordFailure(t.Context(), ended, store.Failure{Class: store.Transient, Code: "x"}))
 			if err := s.Release(t.Context(), []*store.Claim{ended}); err != nil {
 				t.Error(err)
 			}
@@ -604,6 +606,20 @@ func TestAPushAskedForDuringAPushIsNotLost(t *testing.T) {
 	if c.Forced {
 		t.Error("what was asked for and done forces the next push")
 	}
+	if err := s.RequestPush(t.Context(), c.ID, store.Actor{}); err != nil {
+		t.Fatal(err)
+	}
+	push(t, s, c, "c2")
+	for range 2 { // attempts, of which the first fails
+		if c = claim(t, s); !c.Forced {
+			t.Error("what was asked for and not done does not force the next push")
+		}
+		load(t, s, c)
+		if err := s.RecordFailure(t.Context(), c, store.Failure{Class: store.Transient, Code: "x"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c = claim(t, s)
 	push(t, s, c, "c2")
 	if got := read(t, s, idOf("A")).Git.PushedAt; !got.After(before) {
 		t.Errorf("a push after that: pushed at %s, as before", got)
