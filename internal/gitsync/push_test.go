@@ -9,6 +9,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/gitsync"
 	"github.com/fairagro/middleware-api/internal/remote"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // A remote is told whose ARC comes, since when it is as it is and what it had been given before, also if that changed and changed back meanwhile; and what to call it: as the converter says, or else as it was when it came in.
@@ -74,4 +75,39 @@ func TestWhatARemoteIsTold(t *testing.T) {
 	submit("nameless")
 	push(remote.Push{Identifier: "a", Title: "b", Description: "c", Recorded: []byte("state")})
 	synced()
+}
+
+// What depends on the context of a push ends with it.
+func TestAPushEndsItsContext(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	pushing := make(chan context.Context, 1)
+	r.run(t, answering(func(ctx context.Context, _ *remote.Push) (remote.Result, error) {
+		pushing <- ctx
+		return remote.Result{Commit: "0123456789012345678901234567890123456789", Changed: true}, nil
+	}), nil)
+	r.awaitState(t, r.submit(t, "a", "version 1"), "synced")
+	push := <-pushing
+	testenv.Await(t, "the end of its context", func() bool { return push.Err() != nil })
+}
+
+// speaking is a remote that knows what the other side thinks of the token.
+type speaking struct {
+	answering
+
+	token remote.Token
+}
+
+func (s speaking) Token(context.Context) (remote.Token, error) { return s.token, nil }
+
+// What the git server tells of the token is told to everybody who asks the database.
+func TestTheTokenIsToldToOthers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	ends := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	r.run(t, speaking{token: remote.Token{Name: "middleware", Expires: ends}}, nil)
+	testenv.Await(t, "the token to be known", func() bool {
+		all, err := r.store.Synchronisers(t.Context())
+		return err == nil && len(all) == 1 && all[0].Token.Name == "middleware" && all[0].Token.Ends.Equal(ends)
+	})
 }

@@ -504,6 +504,25 @@ func TestARefusedProbeEndsThePause(t *testing.T) {
 	})
 }
 
+// What was under way when somebody paused the remote may be refused: the pause goes on.
+func TestAPauseOutlastsARefusal(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	w := &watched{Remote: r.fileRemote(t), before: func(ctx context.Context, _ int) error {
+		if err := r.store.HoldRemote(ctx, "git", "maintenance", store.Actor{}); err != nil {
+			return err
+		}
+		return remote.Fail(fault.HookDeclined, errors.New("scripted"))
+	}}
+	id := r.submit(t, "a", "version 1")
+	stop := r.run(t, w, nil)
+	r.awaitState(t, id, "parked")
+	stop() // what follows the record is done
+	if now, err := r.store.Remote(t.Context(), "git"); err != nil || !now.Paused || !now.ByHand {
+		t.Errorf("got %+v, %v, want it paused by hand", now, err)
+	}
+}
+
 // A probe whose ARC cannot even be built has asked the remote nothing: the pause goes on.
 func TestAProbeThatAsksNothingKeepsThePause(t *testing.T) {
 	t.Parallel()
