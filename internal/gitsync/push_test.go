@@ -3,8 +3,11 @@ package gitsync_test
 import (
 	"context"
 	"crypto/sha256"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/fairagro/middleware-api/internal/gitsync"
 	"github.com/fairagro/middleware-api/internal/remote"
@@ -110,4 +113,35 @@ func TestTheTokenIsToldToOthers(t *testing.T) {
 		all, err := r.store.Synchronisers(t.Context())
 		return err == nil && len(all) == 1 && all[0].Token.Name == "middleware" && all[0].Token.Ends.Equal(ends)
 	})
+}
+
+// counting counts what a database is asked.
+type counting struct{ asked atomic.Int64 }
+
+func (c *counting) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	c.asked.Add(1)
+	return ctx
+}
+
+func (*counting) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// A synchroniser that has nothing to do leaves the database alone between its looks.
+func TestAnIdleSynchroniserRests(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var c counting
+	st, err := store.Open(t.Context(), store.Options{DSN: r.dsn, Tracer: &c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(st.Close)
+	r.store = st
+	r.run(t, r.fileRemote(t), nil)
+	r.awaitState(t, r.submit(t, "a", "version 1"), "synced")
+	before := c.asked.Load()
+	time.Sleep(2 * options().Poll)
+	// Each look asks less than ten times; nobody who asks all the time asks as rarely.
+	if asked := c.asked.Load() - before; asked > 100 {
+		t.Errorf("asked %d times meanwhile", asked)
+	}
 }
