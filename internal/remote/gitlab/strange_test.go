@@ -155,22 +155,6 @@ func TestTheTokenIsNotSaidAgain(t *testing.T) {
 	}
 }
 
-// A limit that is used up when the files of a project are to be listed is a limit, which ends when GitLab says so.
-func TestALimitMetWhileListing(t *testing.T) {
-	t.Parallel()
-	h := behind(t, true, func(r *http.Request, answer *httptest.ResponseRecorder) {
-		if strings.Contains(r.URL.Path, "/branches/") {
-			answer.Header().Set("RateLimit-Remaining", "0")
-			answer.Header().Set("RateLimit-Reset", fmt.Sprint(time.Now().Add(time.Hour).Unix()))
-		}
-	})
-	h.Add(group, arcID, arcID)
-	gitlabtest.Commit(t, h.Dir(full), map[string]string{"README.md": "old"})
-	if f := h.refused(t, version(1), fault.RateLimited); f.Fault.RetryAfter < 59*time.Minute {
-		t.Errorf("failure %+v", f.Fault)
-	}
-}
-
 // Answers that are no answers, from GitLab or from a proxy before it, are never taken for success: the push fails for a passing reason, and the next one makes neither a second project nor a second commit.
 func TestAnswersThatAreNone(t *testing.T) {
 	t.Parallel()
