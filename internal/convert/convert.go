@@ -94,5 +94,5 @@ func finding(p scaffold.Problem, at rocrate.Origin) rocrate.Finding {
 	return rocrate.Finding{
 		Code: p.Code, Severity: rocrate.SeverityError, Pointer: at.Pointer, Entity: at.Entity,
 		Text: text, Remedy: p.Remedy, Owner: fault.OwnerRDI,
-	}
+	}.Shown()
 }

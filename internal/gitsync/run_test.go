@@ -193,6 +193,42 @@ func TestOneBadARCHarmsNobody(t *testing.T) {
 	r.awaitState(t, bad, "synced")
 }
 
+// What is found in a crate is kept whatever the crate's texts are: an entity whose @id no database takes, or is as long as
+// all its findings would be together, keeps no ARC out, and an error is told to its sender.
+func TestStrangeTextsInFindings(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	crate := func(context, id, about string) string {
+		return fmt.Sprintf(`{"@context":%q,"@graph":[{"@id":"ro-crate-metadata.json","@type":"CreativeWork","about":{"@id":"./"}},`+
+			`{"@id":"./","@type":"Dataset","additionalType":"Investigation","identifier":"i","hasPart":[{"@id":"studies/%s/"}]},`+
+			`{"@id":"studies/%[2]s/","@type":"Dataset","additionalType":"Study","identifier":"s","about":[%s{"@id":"gone"}]}]}`, context, id, about)
+	}
+	const known = "https://w3id.org/ro/crate/1.1/context"
+	var gone strings.Builder
+	for n := range 1000 {
+		fmt.Fprintf(&gone, `{"@id":"gone %d"},`, n)
+	}
+	nul := r.submit(t, "nul", crate(known, `a\u0000b`, ""))
+	long := r.submit(t, "long", crate(known, strings.Repeat("x", 300_000), gone.String()))
+	bad := r.submit(t, "bad", strings.Replace(crate("unknown", "s", ""), `"unknown"`, `"\u0000"`, 1))
+	r.run(t, r.fileRemote(t), func(o *gitsync.Options) { o.Build = gitsync.FromCrate })
+	for id, atLeast := range map[store.ID]int{nul: 1, long: 1000} {
+		r.awaitState(t, id, "synced")
+		report, err := r.store.Report(t.Context(), id)
+		if err != nil || len(report.Findings) < atLeast {
+			t.Errorf("%d findings, %v", len(report.Findings), err)
+		}
+		for _, f := range report.Findings {
+			if len(f.Entity) > 4096 || strings.ContainsRune(f.Entity, 0) {
+				t.Fatalf("an entity of %d bytes", len(f.Entity))
+			}
+		}
+	}
+	if f := r.awaitState(t, bad, "parked").Git.Failure; f.Code != fault.ARCUnconvertible || f.Owner != fault.OwnerRDI {
+		t.Errorf("failure %+v", f)
+	}
+}
+
 // Every kind of failure of the table has its consequence: transient ones are tried again until they pass, refused and invalid ones are parked at once with owner and remedy, incidents pause the remote without charging the ARC and end by themselves.
 func TestEveryKindOfFailure(t *testing.T) {
 	t.Parallel()

@@ -16,6 +16,18 @@ type Finding struct {
 	Owner    fault.Owner `json:"owner"`    // who can
 }
 
+// maxFindingText bounds in bytes each text of a finding. Many findings may be about
+// one entity, and its @id may be as long as the crate.
+const maxFindingText = 2 << 10
+
+// Shown gives the finding with texts that a report of many can hold.
+func (f Finding) Shown() Finding {
+	for _, text := range []*string{&f.Pointer, &f.Entity, &f.Text} {
+		*text = Shown(*text, maxFindingText)
+	}
+	return f
+}
+
 // The severities of findings. A crate with an error becomes no ARC; a warning says what is
 // lost on the way.
 const (
@@ -69,6 +81,7 @@ func (f *findings) add(severity, code string, at jsondoc.Value, entity, text, re
 	if f.silent {
 		return
 	}
+	text = Shown(text, maxFindingText)
 	key := findingKey{code: code, text: text, at: -1}
 	if at.Exists() {
 		key.at = at.Offset()
@@ -88,7 +101,7 @@ func (f *findings) add(severity, code string, at jsondoc.Value, entity, text, re
 	if at.Exists() {
 		one.Pointer = at.Pointer()
 	}
-	f.list = append(f.list, one)
+	f.list = append(f.list, one.Shown())
 }
 
 // makeRoom drops the last warning in favour of an error.

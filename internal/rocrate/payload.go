@@ -12,11 +12,15 @@ import (
 // Payload is an accepted upload.
 type Payload struct {
 	Identifier  string   // of the root data entity, trimmed, never empty, without NUL
-	Name        string   // of the root data entity, trimmed, may be empty, as a database can hold it
+	Name        string   // of the root data entity, trimmed, may be empty, as it is shown
 	Description string   // the same
 	Hash        [32]byte // of the content without dates that change with every export
 	Document    []byte   // {"@context": …, "@graph": …}; may share memory with the scanned text
 }
+
+// MaxShown bounds in bytes what is shown of a name, of a description and of an identifier: a
+// list of ARCs must not fill the memory because some have texts of many megabytes.
+const MaxShown = 16 << 10
 
 // Scan checks a crate by the payload rules, which are few: exactly a context and
 // a graph of objects with a root data entity that has an identifier. The error is a
@@ -46,8 +50,8 @@ func ScanValue(crate jsondoc.Value, loc wire.Loc) (Payload, error) {
 	}
 	p := Payload{
 		Identifier:  extractText(root.Member("identifier")),
-		Name:        withoutNUL(extractText(root.Member("name"))),
-		Description: withoutNUL(extractText(root.Member("description"))),
+		Name:        Shown(extractText(root.Member("name")), MaxShown),
+		Description: Shown(extractText(root.Member("description")), MaxShown),
 	}
 	if p.Identifier == "" {
 		check.ValueError(loc, "RO-Crate root data entity must contain a non-empty identifier", crate)

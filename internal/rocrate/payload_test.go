@@ -84,6 +84,26 @@ func TestScanMakesTextsStorable(t *testing.T) {
 	}
 }
 
+// Texts that are only shown have a limit; they end with a whole character.
+func TestShownTextsAreBounded(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("ü", 1<<20)
+	p, err := rocrate.Scan([]byte(`{"@context":1,"@graph":[{"@id":"./","identifier":"` + long + `","name":"a` + long + `","description":"` + long + `"}]}`))
+	if err != nil || p.Identifier != long {
+		t.Fatalf("identifier of %d bytes, %v", len(p.Identifier), err)
+	}
+	for _, text := range []string{p.Name, p.Description} {
+		if len(text) > rocrate.MaxShown+len("…") || len(text) < rocrate.MaxShown || !strings.HasSuffix(text, "ü…") {
+			t.Errorf("%d bytes that end with %q", len(text), text[len(text)-6:])
+		}
+	}
+	for most, want := range map[int]string{1: "…", 2: "ü…", 3: "ü…", 4: "üü", 5: "üü"} {
+		if got := rocrate.Shown("üü", most); got != want {
+			t.Errorf("%d bytes: %q", most, got)
+		}
+	}
+}
+
 // What is stored has the two members under their proper names and nothing else changed.
 func TestScanGivesTheDocumentToStore(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fairagro/middleware-api/internal/rocrate/jsondoc"
 )
@@ -29,9 +30,17 @@ func extractText(v jsondoc.Value) string {
 	}
 }
 
-// withoutNUL gives a text as a database can hold it. It is for texts that are only
-// shown: the document keeps the character.
-func withoutNUL(s string) string { return strings.ReplaceAll(s, "\x00", "\uFFFD") }
+// Shown gives a text of a crate as lists and databases can hold it: of at most so many
+// bytes, and without NUL. It is for what is only shown: the document keeps all of it.
+func Shown(text string, most int) string {
+	if len(text) > most {
+		for !utf8.RuneStart(text[most]) {
+			most--
+		}
+		text = text[:most] + "…"
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}
 
 // appendRepr appends a value as Python's repr shows it.
 func appendRepr(dst []byte, v jsondoc.Value) []byte {
