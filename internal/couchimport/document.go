@@ -149,7 +149,8 @@ func (d *document) readARC() (in store.Imported, hashFits bool, err error) {
 	m := &d.Meta
 	a := &in.ARC
 	*a = store.ARC{
-		ID: id, RDI: strings.TrimSpace(d.RDI), Identifier: p.Identifier, Name: p.Name, Description: p.Description, Hash: p.Hash,
+		ID: id, RDI: strings.TrimSpace(d.RDI), Identifier: rocrate.Shown(p.Identifier, rocrate.MaxShown),
+		Name: p.Name, Description: p.Description, Hash: p.Hash,
 		Size: int64(len(p.Document)), FirstSeen: m.FirstSeen.Time, LastSeen: m.LastSeen.Time, LastChanged: m.LastChanged.Time,
 		MissingSince: m.MissingSince.Time,
 	}

@@ -3,6 +3,7 @@ package ingest_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,5 +147,37 @@ func TestTheStoredDocumentIsTheOneThatWasSent(t *testing.T) {
 	doc, hash, err := w.Document(t.Context(), a.ID)
 	if err != nil || string(doc) != string(p.Document) || hash != p.Hash {
 		t.Errorf("document: got %s, %s, %v; want %s", doc, hash, err, p.Document)
+	}
+}
+
+// Lists hold no texts of many megabytes, whoever has sent some: neither of ARCs nor of
+// refused submissions. The ARC is told by all of its identifier nevertheless.
+func TestTextsInListsAreBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	by, long := client("c"), strings.Repeat("x", 1<<20)
+	h := begin(t, w, by)
+	p := crate(t, long, long)
+	accepted := must[*ingest.Accepted](t)(w.SubmitInHarvest(t.Context(), by, h, p, ingest.WithoutLog))
+	if accepted.ID != rocrate.Identity(long, h.RDI) {
+		t.Errorf("id %s", accepted.ID)
+	}
+	w.NoteRefusal(t.Context(), by, h, long, long)
+	var texts []string
+	arcs, _, err := w.ARCs(t.Context(), store.ARCFilter{RDIs: []string{h.RDI}, Limit: 10})
+	if err != nil || len(arcs) != 1 {
+		t.Fatalf("%d ARCs, %v", len(arcs), err)
+	}
+	texts = append(texts, arcs[0].Identifier, arcs[0].Name)
+	for e, err := range w.Refusals(t.Context(), h) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, e.Identifier, e.Text)
+	}
+	for i, text := range texts {
+		if len(text) > rocrate.MaxShown+len("…") || len(texts) != 4 {
+			t.Errorf("text %d of %d has %d bytes", i, len(texts), len(text))
+		}
 	}
 }

@@ -78,7 +78,7 @@ func (s *Service) submit(
 		RDI: rdi,
 		// Copies, because a group may outlive a caller that gave up, and the
 		// texts may share the memory of its request.
-		Identifier:  strings.Clone(p.Identifier),
+		Identifier:  strings.Clone(shown(p.Identifier)),
 		Name:        strings.Clone(p.Name),
 		Description: strings.Clone(p.Description),
 		Hash:        p.Hash,
@@ -122,6 +122,10 @@ func ended(step span.Span, by Caller, sub *store.Submission, err error) {
 	step.End()
 }
 
+// shown gives a text as the database can hold it and lists can show it: what was refused for
+// what is in it counts all the same.
+func shown(text string) string { return rocrate.Shown(text, rocrate.MaxShown) }
+
 // NoteRefusal counts a submission that never came as far as SubmitInHarvest,
 // because its crate is not valid, as an error of the harvest. The identifier, "" if it
 // is not known, keeps the ARC from being missing: somebody has tried to bring it. A
@@ -139,7 +143,7 @@ func (s *Service) NoteRefusal(ctx context.Context, by Caller, h store.Harvest, i
 
 func (s *Service) noteRefusal(ctx context.Context, h store.Harvest, id store.ID, identifier string, f *fault.Error) {
 	_ = failpoint.Hit(failpoint.RefusalBegin)
-	err := s.store.AddHarvestError(ctx, h.ID, store.HarvestError{ARC: id, Identifier: identifier, Code: f.Code, Text: f.Text})
+	err := s.store.AddHarvestError(ctx, h.ID, store.HarvestError{ARC: id, Identifier: shown(identifier), Code: f.Code, Text: shown(f.Text)})
 	if err != nil {
 		s.o.Logger.Warn("refused submission not counted in its harvest", "harvest_id", HarvestID(h), "error", err)
 	}
