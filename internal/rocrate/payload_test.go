@@ -104,6 +104,16 @@ func TestShownTextsAreBounded(t *testing.T) {
 	}
 }
 
+// A name that is as long as the body is not repeated in a thousand errors.
+func TestLongNamesAreNotRepeated(t *testing.T) {
+	t.Parallel()
+	doc := `{"@context":1,"@graph":[{"@id":"./","identifier":"A","` + strings.Repeat("k", 600_000) + `":[NaN` + strings.Repeat(",NaN", 999) + `]}]}`
+	_, err := rocrate.Scan([]byte(doc))
+	if errs, _ := errors.AsType[wire.Errors](err); len(errs) != 2 {
+		t.Errorf("%d errors", len(errs))
+	}
+}
+
 // What is stored has the two members under their proper names and nothing else changed.
 func TestScanGivesTheDocumentToStore(t *testing.T) {
 	t.Parallel()

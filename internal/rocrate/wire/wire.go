@@ -16,8 +16,12 @@ import (
 	"github.com/fairagro/middleware-api/internal/rocrate/jsondoc"
 )
 
-// maxErrors bounds how many errors of one body are reported.
-const maxErrors = 1000
+// maxErrors and maxPlaces bound how many errors of one body are reported, and the bytes of
+// their places: the name of a member may be as long as the body, and be in each of them.
+const (
+	maxErrors = 1000
+	maxPlaces = 1 << 20
+)
 
 // Error is one thing that is wrong. Its fields are in the order of the answer.
 type Error struct {
@@ -78,7 +82,8 @@ func ctx(name, text string) json.RawMessage {
 
 // Checker collects errors.
 type Checker struct {
-	errs Errors
+	errs   Errors
+	places int // bytes of names in them
 }
 
 // Err gives the collected errors, or nil.
@@ -90,7 +95,7 @@ func (c *Checker) Err() error {
 }
 
 // Full says whether more errors than are reported have been found.
-func (c *Checker) Full() bool { return len(c.errs) >= maxErrors }
+func (c *Checker) Full() bool { return len(c.errs) >= maxErrors || c.places >= maxPlaces }
 
 // Add reports an error about input.
 func (c *Checker) Add(kind string, loc Loc, msg string, input jsondoc.Value, ctx string) {
@@ -102,6 +107,10 @@ func (c *Checker) Add(kind string, loc Loc, msg string, input jsondoc.Value, ctx
 		e.Ctx = json.RawMessage(ctx)
 	}
 	c.errs = append(c.errs, e)
+	for _, step := range loc {
+		name, _ := step.(string)
+		c.places += len(name)
+	}
 }
 
 // AddAll reports errors found elsewhere, for instance in a part of the body.
