@@ -3,6 +3,7 @@ package gitsync_test
 import (
 	"context"
 	"crypto/sha256"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -143,5 +144,28 @@ func TestAnIdleSynchroniserRests(t *testing.T) {
 	// Each look asks less than ten times; nobody who asks all the time asks as rarely.
 	if asked := c.asked.Load() - before; asked > 100 {
 		t.Errorf("asked %d times meanwhile", asked)
+	}
+}
+
+// That nothing can be claimed is told once for each time it happens, and passes.
+func TestFailedClaimsAreToldEachTime(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	conn, err := pgx.Connect(t.Context(), r.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	var log testenv.Log
+	r.run(t, r.fileRemote(t), func(o *gitsync.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	for outage, name := range []string{"a", "b"} {
+		r.awaitState(t, r.submit(t, name, "version 1"), "synced")
+		if _, err := conn.Exec(t.Context(), `ALTER TABLE interruption RENAME TO away`); err != nil {
+			t.Fatal(err)
+		}
+		testenv.Await(t, "the complaint", func() bool { return log.Count("due arcs cannot be claimed") == outage+1 })
+		if _, err := conn.Exec(t.Context(), `ALTER TABLE away RENAME TO interruption`); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
