@@ -137,7 +137,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 		t.Fatalf("got %v, want a conflict", err)
 	}
 	rejected := crate(t, "B", "x")
-	rejected.Name = "\x00"
+	rejected.Identifier = "B\x00"
 	if _, err := w.SubmitInHarvest(t.Context(), by, h, rejected, ingest.WithoutLog); fault.CodeOf(err) != fault.StoreRejected {
 		t.Fatalf("got %v, want it rejected by the database", err)
 	}
@@ -152,7 +152,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 	}
 	want := []string{
 		"harvest_conflict A ARC 'A' was already submitted in harvest '" + ingest.HarvestID(h) + "' with different content.",
-		"store_rejected B " + fault.New(fault.StoreRejected, nil).Text,
+		"store_rejected B\uFFFD " + fault.New(fault.StoreRejected, nil).Text,
 		"arc_invalid  no root data entity",
 	}
 	if diff := cmp.Diff(want, texts); diff != "" {

@@ -122,8 +122,7 @@ func ended(step span.Span, by Caller, sub *store.Submission, err error) {
 	step.End()
 }
 
-// shown gives a text as the database can hold it and lists can show it: what was refused for
-// what is in it counts all the same.
+// shown gives a text as lists can show it.
 func shown(text string) string { return rocrate.Shown(text, rocrate.MaxShown) }
 
 // NoteRefusal counts a submission that never came as far as SubmitInHarvest,

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/fairagro/middleware-api/internal/rocrate/jsondoc"
@@ -30,16 +29,16 @@ func extractText(v jsondoc.Value) string {
 	}
 }
 
-// Shown gives a text of a crate as lists and databases can hold it: of at most so many
-// bytes, and without NUL. It is for what is only shown: the document keeps all of it.
+// Shown gives a text of a crate as lists can hold it: of at most so many bytes. It is
+// for what is only shown: the document keeps all of it.
 func Shown(text string, most int) string {
 	if len(text) > most {
 		for !utf8.RuneStart(text[most]) {
 			most--
 		}
-		text = text[:most] + "…"
+		return text[:most] + "…"
 	}
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+	return text
 }
 
 // appendRepr appends a value as Python's repr shows it.

@@ -26,7 +26,7 @@ type Imported struct {
 func (s *Store) ImportARC(ctx context.Context, in Imported, by Actor) (imported bool, err error) {
 	err = s.tx(ctx, "import ARC", func(tx pgx.Tx) error {
 		a := &in.ARC
-		tag, err := tx.Exec(ctx, sqlImportARC, a.ID[:], a.RDI, a.Identifier, a.Name, a.Description, in.Frame, a.Hash[:], a.Size,
+		tag, err := tx.Exec(ctx, sqlImportARC, a.ID[:], a.RDI, a.Identifier, storable(a.Name), storable(a.Description), in.Frame, a.Hash[:], a.Size,
 			string(a.Lifecycle), a.FirstSeen, a.LastSeen, a.LastChanged, orNull(a.MissingSince), nullUUID(a.FirstHarvest),
 			nullUUID(a.LastHarvest), nullUUID(a.ChangedIn), len(in.Events), orNull(in.Pushed))
 		if err != nil || tag.RowsAffected() == 0 {

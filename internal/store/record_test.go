@@ -175,8 +175,13 @@ func TestReportsBelongToAContent(t *testing.T) {
 func TestOddTextsAreRecorded(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
-	submit(t, s, submission("A", "one"))
 	const odd, kept = "#s\x00\xff", "#s\uFFFD\uFFFD"
+	named := submission("A", "one")
+	named.Name, named.Description = odd, odd
+	submit(t, s, named)
+	if a := read(t, s, idOf("A")); a.Name != kept || a.Description != kept {
+		t.Errorf("name %q, description %q", a.Name, a.Description)
+	}
 	findings := []store.Finding{{Code: "c", Severity: store.SeverityWarning, Pointer: "/" + odd, Entity: odd, Text: odd, Remedy: odd}}
 	if err := s.SetReport(t.Context(), idOf("A"), hashOf("one"), findings); err != nil {
 		t.Error(err)

@@ -313,8 +313,8 @@ func (s *Store) touchArguments(subs []*Submission) []any {
 func (s *Store) putArguments(subs []*Submission) []any {
 	return append(s.touchArguments(subs),
 		column(subs, func(q *Submission) string { return q.Identifier }),
-		column(subs, func(q *Submission) string { return q.Name }),
-		column(subs, func(q *Submission) string { return q.Description }),
+		column(subs, func(q *Submission) string { return storable(q.Name) }),
+		column(subs, func(q *Submission) string { return storable(q.Description) }),
 		column(subs, func(q *Submission) int64 { return q.Size }),
 		column(subs, func(q *Submission) []byte { return q.frame }),
 		column(subs, func(q *Submission) string { return q.Traceparent }),

@@ -252,7 +252,7 @@ func TestAPoisonedSubmissionHarmsNobodyElse(t *testing.T) {
 		wg.Go(func() {
 			sub := submission(fmt.Sprint("A", i), "x")
 			if i%20 == 7 {
-				sub.Name = "a\x00b"
+				sub.Identifier = "a\x00b"
 			}
 			_, errs[i] = s.Submit(context.Background(), sub)
 		})
