@@ -241,7 +241,7 @@ func TestBadPaths(t *testing.T) {
 	b := overFile(t, nil)
 	for _, path := range []string{
 		"", "/etc/passwd", "../x", "a/../b", "a//b", "a/", "./a", ".git/config", "a/.GIT/hooks/x", "git~1/x", ".git /x", ".git::$INDEX/x",
-		".g\u200cit/x", "a\x00b", `a\b`, strings.Repeat("x", 256),
+		".g\u200cit/x", ".\u202egit\u206f/x", "\ufeff.git/x", "a\x00b", `a\b`, strings.Repeat("x", 256),
 	} {
 		f := b.refused(t, &remote.Push{ARC: arcID, Files: files("README.md", "", path, "x")}, "path_invalid")
 		if f.Class != fault.Invalid {
@@ -250,6 +250,11 @@ func TestBadPaths(t *testing.T) {
 	}
 	b.refused(t, &remote.Push{ARC: arcID, Files: files("a", "", "a/b", "")}, "path_invalid")
 	b.refused(t, &remote.Push{ARC: arcID, Files: files("a", "", "a", "")}, "path_invalid")
+	for _, path := range []string{".gitignore", ".git\u4e2d/x", ".git\u2010/x", ".git\u2029/x", "\u2070.git/x", ".git\u200b/x", "digit/x"} {
+		if err := git.CheckPaths(files(path, "x")); err != nil {
+			t.Errorf("%+q: %v", path, err)
+		}
+	}
 }
 
 // Head tells the newest commit, and "" for a repository that is missing or empty; asking creates nothing.
