@@ -37,7 +37,7 @@ func (c *Console) mayAct(w http.ResponseWriter, r *http.Request) bool {
 
 // reason is what the form gives as one, or the usual text.
 func reason(r *http.Request, usual string) string {
-	if text := strings.Join(strings.Fields(r.PostFormValue("reason")), " "); text != "" {
+	if text := strings.Join(strings.Fields(report.Clean(r.PostFormValue("reason"))), " "); text != "" {
 		return text
 	}
 	return usual

@@ -285,6 +285,9 @@ func TestStory(t *testing.T) {
 	has(t, page, "trying again would not help: A hook declined the push.", "Ask them", "ARC_CREATED", "by CN=sender", "Take up again")
 	lacks(t, page, "<script>alert", "<b>Wheat")
 	has(t, d.get("/console/search?q=oats"), "No ARC fits “oats”")
+	for _, q := range []string{"oats%00", "oats%ff", "oats%00&state=due", "edal/%ff"} {
+		has(t, d.get("/console/search?q="+q), "No ARC fits")
+	}
 	has(t, d.get("/console/search"), "/console/arcs/"+id.String())
 	for _, path := range []string{"/console/arcs/x", "/console/arcs/" + strings.Repeat("0", 64)} {
 		if status, _, body := d.do(http.MethodGet, path); status != http.StatusNotFound || !strings.Contains(body, "There is no such ARC.") {
@@ -448,7 +451,7 @@ func TestReasons(t *testing.T) {
 	id := d.submit("edal", "A", "Wheat")
 	path := "/console/arcs/" + id.String() + "/park"
 	for _, c := range []struct{ path, form, want string }{
-		{path, "reason=broken+%0A++at+the%09source", "broken at the source"}, {path, "", "parked in the console"}, {path, "reason=+%0A", "parked in the console"},
+		{path, "reason=broken+%0A++at+the%09source", "broken at the source"}, {path, "", "parked in the console"}, {path, "reason=+%0A", "parked in the console"}, {path, "reason=a%00b%ffc", "a\uFFFDb\uFFFDc"},
 		{path, "reason=" + strings.Repeat("x", 20_000), "parked in the console"},
 		{"/console/remotes/git/pause", "reason=maintenance", "git: maintenance"}, {"/console/remotes/git/pause", "", "git: paused in the console"},
 	} {

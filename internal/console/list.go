@@ -28,7 +28,7 @@ type list struct {
 func (c *Console) search(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	l := list{
-		Query: strings.TrimSpace(q.Get("q")), RDI: q.Get("rdi"), State: q.Get("state"),
+		Query: strings.TrimSpace(report.Clean(q.Get("q"))), RDI: q.Get("rdi"), State: q.Get("state"),
 		States: []store.GitState{store.Due, store.Failing, store.Parked, store.Synced},
 	}
 	l.Asked = l.Query != "" || l.RDI != "" || l.State != ""
