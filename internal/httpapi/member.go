@@ -32,6 +32,9 @@ func newMemberView(m store.Member) memberView {
 	}
 }
 
+// maxListedFindings ends a list of ARCs before its limit: their findings are held in memory.
+const maxListedFindings = 20_000
+
 // harvestARCs is GET /v3/harvests/{harvest_id}/arcs.
 func (a *API) harvestARCs(x *exchange) error {
 	type answer struct {
@@ -54,16 +57,17 @@ func (a *API) harvestARCs(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	members, err := a.service.MembersAfter(x.ctx(), h, after, limit)
-	if err != nil {
-		return err
-	}
-	out := answer{ARCs: make([]memberView, len(members))}
-	for i, m := range members {
-		out.ARCs[i] = newMemberView(m)
-	}
-	if len(members) == limit {
-		out.Next = &out.ARCs[limit-1].ARCID
+	out, findings := answer{ARCs: []memberView{}}, 0
+	for m, err := range a.service.Members(x.ctx(), h, after) {
+		if err != nil {
+			return err
+		}
+		if len(out.ARCs) == limit || findings >= maxListedFindings {
+			out.Next = &out.ARCs[len(out.ARCs)-1].ARCID
+			break
+		}
+		out.ARCs = append(out.ARCs, newMemberView(m))
+		findings += len(m.Findings)
 	}
 	return x.json(http.StatusOK, out)
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -604,6 +605,61 @@ func TestReceipt(t *testing.T) {
 	}
 	if rest := s.get(t, path+"/arcs?after="+member(t, arcs.body, "next")); strings.Count(rest.body, `"outcome"`) != 2 || !strings.Contains(rest.body, `"next":null`) {
 		t.Errorf("got %s", rest.body)
+	}
+}
+
+// ARCs in which much was found come in shorter lists, and none gets lost between them.
+func TestListsWithManyFindingsAreShort(t *testing.T) {
+	t.Parallel()
+	service, db := newService(t)
+	s := newServer(t, service, nil)
+	path := "/v3/harvests/" + begin(t, s)
+	findings := make([]store.Finding, 1000)
+	for i := range findings {
+		findings[i] = store.Finding{Code: strconv.Itoa(i), Severity: store.SeverityWarning, Text: "Odd."}
+	}
+	const many = 30
+	for i := range many {
+		name := fmt.Sprint("arc", i)
+		s.post(t, path+"/arcs", `{"arc":`+crate(name, "1")+`}`)
+		id, err := store.ParseID(arcID(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := db.ARC(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.SetReport(t.Context(), id, stored.Hash, findings); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen, lists := map[string]bool{}, 0
+	for next := "none"; next != ""; lists++ {
+		var page struct {
+			ARCs []struct {
+				ID       string `json:"arc_id"`
+				Findings []store.Finding
+			}
+			Next string
+		}
+		query := "?limit=1000"
+		if lists > 0 {
+			query += "&after=" + next
+		}
+		if got := s.get(t, path+"/arcs"+query); json.Unmarshal([]byte(got.body), &page) != nil || len(page.ARCs) > 20 {
+			t.Fatalf("got %d, %d ARCs", got.status, len(page.ARCs))
+		}
+		for _, a := range page.ARCs {
+			seen[a.ID] = len(a.Findings) == len(findings)
+		}
+		next = page.Next
+	}
+	if len(seen) != many || lists != 2 {
+		t.Errorf("%d ARCs in %d lists", len(seen), lists)
+	}
+	if got := s.get(t, path+"/receipt"); strings.Count(got.body, `"outcome"`) != many {
+		t.Errorf("the receipt has %d ARCs", strings.Count(got.body, `"outcome"`))
 	}
 }
 

@@ -66,7 +66,7 @@ func (a *API) writeReceipt(x *exchange, h store.Harvest, form receiptWriter) err
 	if err := form.begin(newHarvestAnswer(h)); err != nil {
 		return err
 	}
-	for m, err := range a.service.Members(x.ctx(), h) {
+	for m, err := range a.service.Members(x.ctx(), h, store.ID{}) {
 		if err == nil {
 			err = form.member(newMemberView(m))
 		}

@@ -118,29 +118,44 @@ func (s *Service) refresh(ctx context.Context, id uuid.UUID) (store.Harvest, err
 	return h, err
 }
 
-// receiptPage is the number of rows that a receipt reads at once.
-const receiptPage = 500
+// receiptPage is the number of rows that a receipt reads at once. Of members it reads few at
+// first, and fewer than that if much was found in them: each may have a thousand findings.
+const (
+	receiptPage  = 500
+	firstPage    = 50
+	pageFindings = 10_000
+)
 
-// Members runs through all ARCs of a harvest, including the missing ones, with
-// what has become of them. After an error nothing more comes.
-func (s *Service) Members(ctx context.Context, h store.Harvest) iter.Seq2[store.Member, error] {
+// nextPage is how many members to read at once after so many, which had so many findings.
+func nextPage(members, findings int) int {
+	next := 2 * members
+	if findings > pageFindings/2 {
+		next = members * pageFindings / findings
+	}
+	return max(1, min(next, receiptPage))
+}
+
+// Members runs through the ARCs of a harvest by id, those after the given one (the zero ID for
+// all), including the missing ones, with what has become of them. After an error nothing more comes.
+func (s *Service) Members(ctx context.Context, h store.Harvest, after store.ID) iter.Seq2[store.Member, error] {
 	return func(yield func(store.Member, error) bool) {
-		var after store.ID
-		for {
-			page, err := s.store.Members(ctx, h.ID, after, receiptPage)
+		for n := firstPage; ; {
+			page, err := s.store.Members(ctx, h.ID, after, n)
 			if err != nil {
 				yield(store.Member{}, err)
 				return
 			}
+			findings := 0
 			for _, m := range page {
 				if !yield(m, nil) {
 					return
 				}
-				after = m.ID
+				after, findings = m.ID, findings+len(m.Findings)
 			}
-			if len(page) < receiptPage {
+			if len(page) < n {
 				return
 			}
+			n = nextPage(n, findings)
 		}
 	}
 }
@@ -172,10 +187,4 @@ func (s *Service) Refusals(ctx context.Context, h store.Harvest) iter.Seq2[store
 // oldest first. Whoever goes on from the last id misses none.
 func (s *Service) HarvestEvents(ctx context.Context, h store.Harvest, after int64, limit int) ([]store.Event, error) {
 	return s.store.HarvestEvents(ctx, h.ID, after, limit)
-}
-
-// MembersAfter gives up to limit ARCs of a harvest by id, those after the given
-// one (the zero ID for the beginning).
-func (s *Service) MembersAfter(ctx context.Context, h store.Harvest, after store.ID, limit int) ([]store.Member, error) {
-	return s.store.Members(ctx, h.ID, after, limit)
 }

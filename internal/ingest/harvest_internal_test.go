@@ -32,3 +32,17 @@ func TestRememberedHarvestsAreBounded(t *testing.T) {
 		t.Errorf("%d harvests are remembered, this one as %+v", n, s.heads[h.ID])
 	}
 }
+
+// Members are read in pages that grow while little was found in them and shrink at once
+// when much was.
+func TestPagesOfMembers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ members, findings, want int }{
+		{firstPage, 0, 2 * firstPage}, {firstPage, pageFindings / 2, 2 * firstPage}, {receiptPage, 1, receiptPage},
+		{firstPage, 50_000, 10}, {10, 10_000, 10}, {10, 0, 20}, {1, 1000, 2}, {1, pageFindings * 2, 1}, {receiptPage, pageFindings, receiptPage},
+	} {
+		if got := nextPage(c.members, c.findings); got != c.want {
+			t.Errorf("after %d members with %d findings: %d, want %d", c.members, c.findings, got, c.want)
+		}
+	}
+}

@@ -162,7 +162,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 	if ended.Statistics != (store.Statistics{New: 1, Errors: 3}) {
 		t.Errorf("counts: got %+v", ended.Statistics)
 	}
-	for m, err := range w.Members(t.Context(), h) {
+	for m, err := range w.Members(t.Context(), h, store.ID{}) {
 		if err != nil || m.Identifier != "A" || m.Outcome != "new" || m.GitState != store.Due {
 			t.Errorf("member: got %+v, %v", m, err)
 		}
@@ -188,7 +188,7 @@ func TestReceiptsOfLongHarvests(t *testing.T) {
 		w.NoteRefusal(t.Context(), by, h, fmt.Sprintf("R%04d", i), "no root data entity")
 	}
 	var members, refusals []string
-	for m, err := range w.Members(t.Context(), h) {
+	for m, err := range w.Members(t.Context(), h, store.ID{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +210,7 @@ func TestReceiptsOfLongHarvests(t *testing.T) {
 		}
 	}
 	seen := 0
-	for range w.Members(t.Context(), h) {
+	for range w.Members(t.Context(), h, store.ID{}) {
 		if seen++; seen == 2 {
 			break
 		}
@@ -232,7 +232,7 @@ func TestReceiptsWithoutDatabase(t *testing.T) {
 	h := begin(t, w, client("c"))
 	w.store.Close()
 	var failed []error
-	for _, err := range w.Members(t.Context(), h) {
+	for _, err := range w.Members(t.Context(), h, store.ID{}) {
 		failed = append(failed, err)
 	}
 	for _, err := range w.Refusals(t.Context(), h) {
