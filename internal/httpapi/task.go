@@ -138,6 +138,7 @@ func (a *API) submitAll(x *exchange, rdi string, crates []jsondoc.Value) (stored
 	)
 	for i, crate := range crates {
 		payload, invalid := rocrate.ScanValue(crate, wire.Loc{"body", "arcs", i})
+		names[i] = payload.Identifier // also of what is refused, if it can be read
 		if invalid == nil {
 			invalid = x.strict(payload.Document, wire.Loc{"body", "arcs", i})
 		}
@@ -145,7 +146,6 @@ func (a *API) submitAll(x *exchange, rdi string, crates []jsondoc.Value) (stored
 			errs[i] = invalid
 			continue
 		}
-		names[i] = payload.Identifier
 		id := rocrate.Identity(payload.Identifier, rdi)
 		before, through := turn[id], make(chan struct{})
 		turn[id] = through
