@@ -166,7 +166,7 @@ func (d *document) readARC() (in store.Imported, hashFits bool, err error) {
 		if e.At.IsZero() || e.Type == "" {
 			return in, false, errors.New("an event has no timestamp or no type")
 		}
-		in.Events = append(in.Events, store.Event{At: e.At.Time, Type: e.Type, Message: e.Message, Harvest: harvestID(e.Harvest)})
+		in.Events = append(in.Events, store.Event{At: e.At.Time, Type: e.Type, Message: rocrate.Shown(e.Message, rocrate.MaxShown), Harvest: harvestID(e.Harvest)})
 	}
 	in.Pushed = pushed(m.Events, a.LastChanged)
 	return in, m.Hash == a.Hash.String(), nil
