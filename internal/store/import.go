@@ -34,7 +34,7 @@ func (s *Store) ImportARC(ctx context.Context, in Imported, by Actor) (imported 
 		}
 		imported = true
 		for _, e := range in.Events {
-			if _, err := tx.Exec(ctx, sqlImportEvent, a.ID[:], nullUUID(e.Harvest), e.At, e.Type, e.Message); err != nil {
+			if _, err := tx.Exec(ctx, sqlImportEvent, a.ID[:], nullUUID(e.Harvest), e.At, e.Type, storable(e.Message)); err != nil {
 				return err
 			}
 		}
