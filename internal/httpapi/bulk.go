@@ -73,7 +73,7 @@ func (a *API) bulk(x *exchange) error {
 	x.w.bodyDone, x.w.meanwhile, x.w.record.Paced = true, true, true
 	x.w.Header().Set("Content-Type", mediaNDJSON)
 	out := newLineWriter(x.w)
-	lines := &lineReader{from: plain, limit: int(a.options.MaxBody), memory: x.memory()}
+	lines := &lineReader{from: decoded{plain, body}, limit: int(a.options.MaxBody), memory: x.memory()}
 	defer lines.close()
 	// Report runs in order, and a line's number is known before its answer.
 	report := func(accepted *ingest.Accepted, err error) error {

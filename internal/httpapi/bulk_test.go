@@ -168,8 +168,8 @@ func TestBulkRefused(t *testing.T) {
 		}
 	}
 	assertStored(t, db, 0)
-	wantLines(t, send(path, owner, "Content-Encoding", "gzip").body, "1 400  body_broken: The request body ended early")
-	wantLines(t, send(path, owner, "Content-Encoding", "zstd").body, "1 400  body_broken: The request body ended early")
+	wantLines(t, send(path, owner, "Content-Encoding", "gzip").body, "1 415  media_type: The request body is not encoded as Content-Encoding says")
+	wantLines(t, send(path, owner, "Content-Encoding", "zstd").body, "1 415  media_type: The request body is not encoded as Content-Encoding says")
 	got := s.send(t, "POST", path, "", append([]string{"Content-Type", ndjson}, owner...)...)
 	wantAnswer(t, got, 200, "")
 	s.post(t, strings.TrimSuffix(path, "/arcs")+"/complete", "", owner...)

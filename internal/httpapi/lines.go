@@ -20,6 +20,7 @@ type stoppable struct {
 
 	mu      sync.Mutex
 	stopped bool
+	broken  bool // reading has failed, other than at the end
 }
 
 func newStoppable(from *pacedReader) *stoppable {
@@ -62,6 +63,28 @@ func (s *stoppable) Read(b []byte) (int, error) {
 	defer s.mu.Unlock()
 	if s.stopped {
 		return n, errStopped
+	}
+	s.broken = s.broken || err != nil && !errors.Is(err, io.EOF)
+	return n, err
+}
+
+// decoded is a body without its content encoding. It tells a body that is no such
+// encoding from one that did not arrive.
+type decoded struct {
+	plain io.Reader
+	body  *stoppable
+}
+
+// Read gives plain bytes.
+func (d decoded) Read(b []byte) (int, error) {
+	n, err := d.plain.Read(b)
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return n, err
+	}
+	d.body.mu.Lock()
+	defer d.body.mu.Unlock()
+	if !d.body.broken && !d.body.stopped {
+		err = &fault.Error{Code: codeMediaType, Owner: fault.OwnerRDI, Text: "The request body is not encoded as Content-Encoding says", Cause: err}
 	}
 	return n, err
 }
