@@ -3,7 +3,6 @@ package httpapi
 import (
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/fairagro/middleware-api/internal/ingest"
 	"github.com/fairagro/middleware-api/internal/rocrate/wire"
@@ -28,7 +27,7 @@ type memberView struct {
 func newMemberView(m store.Member) memberView {
 	return memberView{
 		ARCID: m.ID.String(), Identifier: m.Identifier, Name: m.Name, Outcome: m.Outcome, Hash: m.Hash.String(), Timestamp: zulu(m.At),
-		GitState: string(m.GitState), Commit: optional(m.Commit), InGit: m.Pushed, LastError: newFailureView(m.Failure, time.Time{}), Findings: m.Findings,
+		GitState: string(m.GitState), Commit: optional(m.Commit), InGit: m.Pushed, LastError: newFailureView(m.Failure, m.FailedAt), Findings: m.Findings,
 	}
 }
 

@@ -23,6 +23,7 @@ type Member struct {
 	Commit     string // recorded head
 	Pushed     bool   // the content that the harvest brought is what is in git
 	Failure    Failure
+	FailedAt   time.Time
 	Findings   []Finding
 }
 
@@ -34,13 +35,15 @@ func (s *Store) Members(ctx context.Context, harvest uuid.UUID, after ID, limit 
 
 func scanMember(row pgx.CollectableRow) (m Member, err error) {
 	var id, hash []byte
+	var failed *time.Time
 	f := &m.Failure
 	err = row.Scan(&id, &m.Outcome, &hash, &m.At, &m.Identifier, &m.Name, &m.GitState, &m.Commit, &m.Pushed,
-		&f.Class, &f.Code, &f.Text, &f.Owner, &f.Remedy, &f.Park, &m.Findings)
+		&f.Class, &f.Code, &f.Text, &f.Owner, &f.Remedy, &f.Park, &failed, &m.Findings)
 	copy(m.ID[:], id)
 	copy(m.Hash[:], hash)
+	m.FailedAt = orZero(failed)
 	if f.Code == "" {
-		m.Failure = Failure{}
+		m.Failure, m.FailedAt = Failure{}, time.Time{}
 	}
 	return m, err
 }
@@ -48,7 +51,7 @@ func scanMember(row pgx.CollectableRow) (m Member, err error) {
 const sqlMembers = `
 SELECT m.arc_id, m.outcome, m.content_hash, m.at, arc.identifier, arc.name, arc.git_state, arc.commit_id,
     coalesce(arc.pushed_hash = m.content_hash, false), arc.failure_class, arc.failure_code, arc.failure_text,
-    arc.failure_owner, arc.failure_remedy, arc.parked,
+    arc.failure_owner, arc.failure_remedy, arc.parked, arc.failed_at,
     CASE WHEN r.content_hash = m.content_hash THEN r.findings ELSE '[]' END
 FROM harvest_arc m
 JOIN arc ON arc.id = m.arc_id

@@ -207,6 +207,23 @@ func TestOddTextsAreRecorded(t *testing.T) {
 	}
 }
 
+// An ARC's failure is the same, whether it is asked for alone or as one of a harvest.
+func TestMembersTellOfFailures(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	h := begin(t, s)
+	submit(t, s, inHarvest(h, "A", "one"))
+	c := claim(t, s)
+	load(t, s, c)
+	if err := s.RecordFailure(t.Context(), c, store.Failure{Class: store.Refused, Code: fault.HookDeclined, Text: "no", Remedy: "ask", Park: true}); err != nil {
+		t.Fatal(err)
+	}
+	alone, m := read(t, s, idOf("A")).Git, must(s.Members(t.Context(), h.ID, store.ID{}, 9))(t)[0]
+	if m.Failure != alone.Failure || m.FailedAt.IsZero() || !m.FailedAt.Equal(alone.FailedAt) {
+		t.Errorf("got %+v at %s, want %+v at %s", m.Failure, m.FailedAt, alone.Failure, alone.FailedAt)
+	}
+}
+
 // The audit trail grows and never changes, whoever tries.
 func TestTheAuditTrailIsAppendOnly(t *testing.T) {
 	t.Parallel()
