@@ -45,15 +45,6 @@ SELECT id, arc_id, harvest_id, at, type, message FROM (
     SELECT id, arc_id, harvest_id, at, type, message FROM event WHERE arc_id = $1 ORDER BY id DESC LIMIT $2
 ) newest ORDER BY id`
 
-// EventsSince gives events of an ARC with a larger id, oldest first.
-func (s *Store) EventsSince(ctx context.Context, arc ID, after int64, limit int) ([]Event, error) {
-	return s.events(ctx, "read events", sqlEventsSince, arc[:], after, limit)
-}
-
-const sqlEventsSince = `
-SELECT id, arc_id, harvest_id, at, type, message FROM event
-WHERE arc_id = $1 AND id > $2 ORDER BY id LIMIT $3`
-
 // HarvestEvents gives the events of a harvest with a larger id, oldest first:
 // what happened to ARCs in it, and later to the contents it brought. A reader
 // that goes on from the last id it got misses none: ids are given before the
@@ -90,9 +81,13 @@ func (s *Store) settledEvents(ctx context.Context, harvest uuid.UUID, after int6
 	return list, nil
 }
 
+// A position beyond all numbers that were given is of commits that a failover or a
+// restore has lost: nothing new would be after it for as long as its number is not
+// reached again.
 const sqlHarvestEvents = `
 SELECT id, arc_id, harvest_id, at, type, message FROM event
-WHERE harvest_id = $1 AND id > $2 ORDER BY id LIMIT $3`
+WHERE harvest_id = $1 AND id > (SELECT CASE WHEN $2::bigint > last_value THEN 0 ELSE $2::bigint END FROM event_id_seq)
+ORDER BY id LIMIT $3`
 
 const (
 	sqlLockHarvest = `SELECT pg_advisory_xact_lock($1::bigint)`

@@ -563,6 +563,30 @@ func TestReadersOfHarvestEventsMissNone(t *testing.T) {
 	}
 }
 
+// A failover to a standby that lacked the last commits, or a restore, takes numbers back, and
+// gives them again: he may be ahead of all there are. Then he is told from the beginning.
+func TestReadersOfHarvestEventsOutlastALossOfTheLast(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	h := begin(t, s)
+	submit(t, s, inHarvest(h, "A", "x"))
+	submit(t, s, inHarvest(h, "B", "x"))
+	kept := must(s.HarvestEvents(t.Context(), h.ID, 0, 9))(t)
+	last := kept[1].ID + 1000
+	if e := must(s.HarvestEvents(t.Context(), h.ID, last, 1))(t); len(e) != 1 || e[0].ID != kept[0].ID {
+		t.Fatalf("after %d, which was lost: got %+v", last, e)
+	}
+	if e := must(s.HarvestEvents(t.Context(), h.ID, kept[0].ID, 9))(t); len(e) != 1 || e[0].ID != kept[1].ID {
+		t.Errorf("after the first: got %+v", e)
+	}
+	// Who has all waits for more, also when the last has been trimmed.
+	sql(t, dsn, `DELETE FROM event WHERE id = $1`, kept[1].ID)
+	if e := must(s.HarvestEvents(t.Context(), h.ID, kept[1].ID, 9))(t); len(e) != 0 {
+		t.Errorf("after the last: got %+v", e)
+	}
+}
+
 // Nor does he miss those of the end of the harvest, although a push that was recorded meanwhile
 // has a larger number and can be seen before.
 func TestReadersOfHarvestEventsMissNoneOfItsEnd(t *testing.T) {

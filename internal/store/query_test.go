@@ -115,7 +115,7 @@ func TestHotPathsUseIndexes(t *testing.T) {
 	names := []string{
 		"sqlTouch", "sqlPut", "sqlDiff", "sqlTrimEvents", "sqlAddEvent",
 		"sqlClaim", "sqlClaimAnyway", "sqlClaimFresh", "sqlLoad", "sqlRenew", "sqlRelease", "sqlRecordPush", "sqlRecordFailure", "sqlNextDue",
-		"sqlARC", "sqlContent", "sqlEvents", "sqlEventsSince", "sqlHarvestEvents", "sqlReport", "sqlSetReport",
+		"sqlARC", "sqlContent", "sqlEvents", "sqlHarvestEvents", "sqlReport", "sqlSetReport",
 		"sqlListARCs", "sqlListBacklog", "sqlListFailed", "sqlListHarvest", "sqlRDIs", "sqlHarvestRDIs", "sqlHeads",
 		"sqlHarvest", "sqlHarvestHead", "sqlHarvests", "sqlEndHarvest", "sqlIdleHarvests", "sqlTally",
 		"sqlMembers", "sqlHarvestErrors", "sqlAddHarvestError",
