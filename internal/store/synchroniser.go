@@ -77,7 +77,7 @@ const (
 // Synchronisers lists those that have not ended in order, by host: the living
 // and, for a day, the ones that fell silent and have no successor on their host.
 func (s *Store) Synchronisers(ctx context.Context) ([]Synchroniser, error) {
-	rows, err := s.pool.Query(ctx, sqlSynchronisers, beatMemory)
+	rows, err := s.pool.Query(ctx, sqlSynchronisers, beatMemory, BeatEvery)
 	if err != nil {
 		return nil, wrap("list synchronisers", err)
 	}
@@ -90,20 +90,23 @@ func (s *Store) Synchronisers(ctx context.Context) ([]Synchroniser, error) {
 	return list, wrap("list synchronisers", err)
 }
 
+// A sign of life from times to come was given by another clock, before a failover
+// for instance: whoever lives has given one since.
 const sqlSynchronisers = `
+WITH known AS (SELECT * FROM synchroniser WHERE beat_at < now() + $2::interval)
 SELECT holder, host, remote, started_at, beat_at, now() - beat_at, pushing, token_name, token_ends_at, token_refused
-FROM synchroniser s WHERE ended_at IS NULL AND beat_at > now() - $1::interval
+FROM known s WHERE ended_at IS NULL AND beat_at > now() - $1::interval
     -- One that was killed and started anew has another name.
-    AND NOT EXISTS (SELECT FROM synchroniser n WHERE n.host = s.host AND n.remote = s.remote AND n.started_at > s.beat_at)
+    AND NOT EXISTS (SELECT FROM known n WHERE n.host = s.host AND n.remote = s.remote AND n.started_at > s.beat_at)
 ORDER BY host, started_at, holder`
 
 // SynchroniserAlive tells whether any synchroniser lives, on whatever host. One
 // that is being restarted counts for a moment longer.
 func (s *Store) SynchroniserAlive(ctx context.Context) (alive bool, err error) {
-	err = s.pool.QueryRow(ctx, sqlSynchroniserAlive, SilentAfter, restartGrace).Scan(&alive)
+	err = s.pool.QueryRow(ctx, sqlSynchroniserAlive, SilentAfter, restartGrace, BeatEvery).Scan(&alive)
 	return alive, wrap("look for synchronisers", err)
 }
 
 const sqlSynchroniserAlive = `
-SELECT EXISTS (SELECT FROM synchroniser WHERE beat_at > now() - $1::interval
+SELECT EXISTS (SELECT FROM synchroniser WHERE beat_at > now() - $1::interval AND beat_at < now() + $3::interval
     AND (ended_at IS NULL OR ended_at > now() - $2::interval))`

@@ -79,6 +79,33 @@ func TestSignsOfLife(t *testing.T) {
 	}
 }
 
+// A database whose clock is behind that of the one before it (a failover, a restored machine) has
+// signs of life from times to come: of the dead as well, which neither live on for as long nor hide
+// those who live.
+func TestSignsOfLifeFromTheFuture(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	beat := func(holder string) {
+		t.Helper()
+		if err := s.Beat(t.Context(), store.Synchroniser{Holder: holder, Host: "a", Remote: "git"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	beat("a/1")
+	sql(t, dsn, `UPDATE synchroniser SET started_at = now() + interval '10 min', beat_at = now() + interval '20 min'`)
+	if must(s.SynchroniserAlive(t.Context()))(t) {
+		t.Error("alive, although nobody has given a sign of life by this clock")
+	}
+	if list := must(s.Synchronisers(t.Context()))(t); len(list) != 0 {
+		t.Errorf("list %+v, want none", list)
+	}
+	beat("a/2")
+	if list := must(s.Synchronisers(t.Context()))(t); len(list) != 1 || list[0].Holder != "a/2" || !list[0].Alive || !must(s.SynchroniserAlive(t.Context()))(t) {
+		t.Errorf("list %+v, want the one that lives", list)
+	}
+}
+
 // The budget for new projects is shared: what one process has given out another does not give again, a turn once given is kept, and the forecast says when all are served.
 func TestCreationBudget(t *testing.T) {
 	t.Parallel()
