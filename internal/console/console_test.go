@@ -584,6 +584,14 @@ func TestSearch(t *testing.T) {
 			lacks(t, page, "/console/arcs/"+id.String())
 		}
 	}
+	// A year is the beginning of somebody's id as well.
+	year := strings.Repeat("0", 60)
+	d.sql(`INSERT INTO arc (id, rdi, identifier, name, content, content_hash, content_size) VALUES ('\x2026` + year + `', 'edal', 'Q', 'Barley', 'x', sha256('x'), 1)`)
+	third, fourth := d.submit("edal", "A3", "Rye 2026"), d.submit("edal", "2026-4", "Oats")
+	both := d.get("/console/search?q=2026")
+	has(t, both, "/console/arcs/2026"+year, "/console/arcs/"+third.String(), "/console/arcs/"+fourth.String())
+	has(t, d.get("/console/search?q=2026&state=synced"), "/console/arcs/2026"+year)
+	lacks(t, d.get("/console/search?q=2026&state=due"), "/console/arcs/2026"+year)
 	own := deskOn(t, d.store, edal)
 	for _, query := range []string{"", "q=" + second.String()[:8], "rdi=bonares", "state=due"} {
 		lacks(t, own.get("/console/search?"+query), second.String(), "Halle")

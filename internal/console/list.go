@@ -74,11 +74,6 @@ func (c *Console) fill(r *http.Request, l *list) error {
 			wanted = append(wanted, l.RDI)
 		}
 	}
-	if digits := strings.ToLower(l.Query); isPrefix(digits) && l.State == "" {
-		if l.ARCs, err = c.o.Data.ARCsByPrefix(ctx, digits, wanted, pageSize); err != nil || len(l.ARCs) > 0 {
-			return err
-		}
-	}
 	state := store.GitState("")
 	if slices.Contains(l.States, store.GitState(l.State)) {
 		state = store.GitState(l.State)
@@ -90,11 +85,23 @@ func (c *Console) fill(r *http.Request, l *list) error {
 	if len(wanted) == 0 {
 		return nil // to the store, no RDIs are all
 	}
+	if digits := strings.ToLower(l.Query); isPrefix(digits) && after.IsZero() {
+		if l.ARCs, err = c.o.Data.ARCsByPrefix(ctx, digits, wanted, pageSize); err != nil {
+			return err
+		}
+		l.ARCs = slices.DeleteFunc(l.ARCs, func(a store.ARC) bool { return state != "" && a.Git.State != state })
+	}
 	arcs, next, err := c.o.Data.ARCs(ctx, store.ARCFilter{RDIs: wanted, State: state, Text: l.Query, After: after, Limit: pageSize})
 	if err != nil {
 		return err
 	}
-	l.ARCs = arcs
+	// Years and parts of DOIs read like the beginning of an id, so one does not
+	// exclude the other.
+	for _, a := range arcs {
+		if !slices.ContainsFunc(l.ARCs, func(b store.ARC) bool { return a.ID == b.ID }) {
+			l.ARCs = append(l.ARCs, a)
+		}
+	}
 	if !next.IsZero() {
 		values := url.Values{"after": {next.String()}}
 		for key, value := range map[string]string{"q": l.Query, "rdi": l.RDI, "state": l.State} {
