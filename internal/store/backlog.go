@@ -42,8 +42,8 @@ type Cause struct {
 	Code   fault.Code
 	Class  string
 	Owner  fault.Owner
-	Text   string // of one of them
-	Remedy string
+	Text   string // of the sample
+	Remedy string // of the sample
 	Count  int64
 	Parked int64
 	Since  time.Time // last failure of the ARC that failed longest ago
@@ -71,13 +71,18 @@ func (s *Store) Causes(ctx context.Context, rdis ...string) ([]Cause, error) {
 	return list, wrap("group causes", err)
 }
 
+// The words are those of the sample: ARCs that share a code may differ in them.
 const sqlCauses = `
-SELECT failure_code, min(failure_class), min(failure_owner), min(failure_text), min(failure_remedy), count(*),
-    count(*) FILTER (WHERE parked), min(failed_at), (array_agg(id ORDER BY failed_at DESC))[1]
-FROM arc
-WHERE git_state <> 'synced' AND git_state IN ('failing', 'parked')
-    AND (coalesce(cardinality($1::text[]), 0) = 0 OR rdi = ANY ($1))
-GROUP BY failure_code ORDER BY count(*) DESC, failure_code`
+SELECT c.failure_code, arc.failure_class, arc.failure_owner, arc.failure_text, arc.failure_remedy, c.n, c.parked, c.since, c.sample
+FROM (
+    SELECT failure_code, count(*) AS n, count(*) FILTER (WHERE parked) AS parked, min(failed_at) AS since,
+        (array_agg(id ORDER BY failed_at DESC))[1] AS sample
+    FROM arc
+    WHERE git_state <> 'synced' AND git_state IN ('failing', 'parked')
+        AND (coalesce(cardinality($1::text[]), 0) = 0 OR rdi = ANY ($1))
+    GROUP BY failure_code
+) c JOIN arc ON arc.id = c.sample
+ORDER BY c.n DESC, c.failure_code`
 
 // Total is the number of ARCs of an RDI.
 type Total struct {

@@ -180,6 +180,19 @@ func TestBacklogAndCauses(t *testing.T) {
 			t.Errorf("no time: %+v", c)
 		}
 	}
+	// What is said of a cause belongs to one ARC, the sample.
+	for _, name := range []string{"A5", "A2"} {
+		for _, reason := range []string{"odd", "another"} {
+			if err := s.Park(t.Context(), idOf(name), reason+" "+name, store.Actor{}); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range must(s.Causes(t.Context(), "r"))(t) {
+				if got := read(t, s, c.Sample).Git.Failure; got.Text != c.Text || got.Remedy != c.Remedy || got.Owner != c.Owner || got.Class != c.Class {
+					t.Errorf("the cause %+v is not that of its sample, %+v", c, got)
+				}
+			}
+		}
+	}
 	if none := must(s.Causes(t.Context(), "q"))(t); len(none) != 0 {
 		t.Errorf("another RDI sees %+v", none)
 	}
