@@ -163,12 +163,18 @@ func (s *Story) now(arc *store.ARC, remotes []store.Remote) {
 		s.Now = fmt.Sprintf("Version %d, the newest, is in git: commit %s, pushed %s.", arc.Version, git.Commit, Ago(s.At, git.PushedAt))
 		return
 	case git.State == store.Parked:
-		s.Now = fmt.Sprintf("Version %d is not in git, and trying again would not help: %s", arc.Version, clean(git.Failure.Text))
+		s.Now = fmt.Sprintf("Version %d is not in git, and trying again would not help: %s", arc.Version, sentence(clean(git.Failure.Text)))
+		if git.Failure.Code == fault.ParkedByHand {
+			s.Now = fmt.Sprintf("Version %d is not in git, and waits, since an operator has parked it: %s", arc.Version, sentence(clean(git.Failure.Text)))
+		}
+		if git.Commit != "" && git.PushedHash == arc.Hash { // parked when there was nothing to push
+			s.Now = fmt.Sprintf("Version %d, the newest, is in git, and is not pushed again: %s", arc.Version, sentence(clean(git.Failure.Text)))
+		}
 		s.Owner, s.Remedy = git.Failure.Owner, clean(git.Failure.Remedy)
 		s.Commands = append(s.Commands, "middleware-api resync "+s.ID.String())
 	case git.State == store.Failing:
 		s.Now = fmt.Sprintf("Version %d is not in git yet. %s failed, the last %s: %s The next attempt is %s.", arc.Version,
-			plural(int64(git.Attempts), "attempt"), Ago(s.At, git.FailedAt), clean(git.Failure.Text), Until(s.At, git.NextAttempt))
+			plural(int64(git.Attempts), "attempt"), Ago(s.At, git.FailedAt), sentence(clean(git.Failure.Text)), Until(s.At, git.NextAttempt))
 		s.Owner, s.Remedy = git.Failure.Owner, clean(git.Failure.Remedy)
 		s.Commands = append(s.Commands, "middleware-api resync "+s.ID.String())
 	default:

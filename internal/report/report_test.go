@@ -360,6 +360,20 @@ func TestStory(t *testing.T) {
 	}
 	has(t, story(c), "arc.created version 1 by CN=harvester request request-1")
 
+	// What was parked by hand may be in git already.
+	d := submit(t, s, "edal", "D")
+	for _, id := range []store.ID{a, d} {
+		if err := s.Park(t.Context(), id, "wait for the lab", store.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parked := story(a)
+	has(t, parked, "Version 1, the newest, is in git, and is not pushed again: wait for the lab. In git is version 1, commit c0ffee"+a.String()[:4]+".")
+	if strings.Contains(parked, "not in git") {
+		t.Errorf("what is in git is told not to be there:\n%s", parked)
+	}
+	has(t, story(d), "Version 1 is not in git, and waits, since an operator has parked it: wait for the lab. It was never in git before.")
+
 	again := submission("edal", "A")
 	again.Hash = store.Hash{2}
 	if _, err := s.Submit(t.Context(), again); err != nil {
