@@ -123,18 +123,19 @@ func (c *Console) audit(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		before = 0
 	}
-	trail, err := c.o.Data.AuditTrail(r.Context(), store.ID{}, before, pageSize)
+	trail, err := c.o.Data.AuditTrail(r.Context(), store.ID{}, before, pageSize+1) // one more tells whether there are older ones
 	if err != nil {
 		c.failure(w, r, err)
 		return
 	}
 	p := page{Title: "Audit trail"}
+	if len(trail) > pageSize {
+		trail = trail[:pageSize]
+		p.Older = fmt.Sprintf("%s/audit?before=%d", Path, trail[pageSize-1].ID)
+	}
 	for _, a := range trail {
 		a.Detail = report.Clean(a.Detail)
 		p.Deeds = append(p.Deeds, deed{Audit: a, ShortPrint: a.Actor.Fingerprint[:min(12, len(a.Actor.Fingerprint))]})
-	}
-	if len(trail) == pageSize {
-		p.Older = fmt.Sprintf("%s/audit?before=%d", Path, trail[len(trail)-1].ID)
 	}
 	c.show(w, r, http.StatusOK, "audit", p)
 }

@@ -637,6 +637,19 @@ func TestAuditTrail(t *testing.T) {
 	if a, err := d.store.ARC(t.Context(), id); err != nil || a.Git.State != store.Due {
 		t.Errorf("after unpark: %s, %v", a.Git.State, err)
 	}
+	// The last page leads nowhere, also when it is full.
+	d.sql(`INSERT INTO audit (actor, action) SELECT 'kim', 'test' FROM generate_series(1, 50 - (SELECT count(*) FROM audit))`)
+	page = d.get("/console/audit")
+	lacks(t, page, `rel="next"`)
+	has(t, page, "arc.created")
+	d.sql(`INSERT INTO audit (actor, action) VALUES ('kim', 'test')`)
+	page = d.get("/console/audit")
+	lacks(t, page, "arc.created")
+	older := regexp.MustCompile(`<a href="([^"]*)" rel="next">`).FindStringSubmatch(page)
+	if older == nil {
+		t.Fatalf("the oldest of 51 lines is out of reach:\n%s", page)
+	}
+	has(t, d.get(older[1]), "arc.created")
 }
 
 // An RDI is told what is wrong with the service, and not to type the commands of
