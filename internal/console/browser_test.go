@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -370,6 +374,89 @@ func TestPagesRenewThemselves(t *testing.T) {
 	d.server.Listener.Close()
 	b.until(`document.getElementById("pulse").textContent.includes("lost")`)
 	b.forget("ERR_")
+}
+
+// A page that is open comes back by itself when its stream was answered with an error,
+// or when nothing is heard on it any more, and says in sight that it may be old.
+func TestPagesComeBack(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, operator)
+	d.submit("edal", "A", "Wheat")
+	var trouble, met atomic.Int32
+	const refused, silent = 1, 2
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		kind := trouble.Load()
+		if kind == refused && r.URL.Path == "/console/live" {
+			http.Error(w, "come again", http.StatusServiceUnavailable)
+			met.Store(kind)
+			return
+		}
+		if kind == silent && r.URL.Path == "/console/live" {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_ = http.NewResponseController(w).Flush()
+			met.Store(kind)
+			<-r.Context().Done()
+			return
+		}
+		go func() { // a stream ends, or is silent, when trouble begins
+			for trouble.Load() == 0 && ctx.Err() == nil {
+				time.Sleep(10 * time.Millisecond)
+			}
+			cancel()
+		}()
+		d.console.ServeHTTP(w, r.WithContext(ctx))
+		if trouble.Load() == silent {
+			<-r.Context().Done()
+		}
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections)
+	b := browse(t)
+	b.shape(1280, "light")
+	// Its time goes ten times as fast.
+	if _, err := chromedp.Call(b.ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `const slow = setTimeout; window.setTimeout = (f, after) => slow(f, after / 10);`,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b.open(server.URL + "/console")
+	for i, kind := range []int32{refused, silent} {
+		b.until(`document.getElementById("pulse").textContent.startsWith("Live")`)
+		trouble.Store(kind)
+		b.until(`document.getElementById("pulse").textContent.includes("lost")`)
+		testenv.Await(t, "the page asks again", func() bool { return met.Load() == kind })
+		if !ask[bool](b, `(() => { const r = document.getElementById("pulse").getBoundingClientRect(); return r.top >= 0 && r.bottom <= innerHeight && document.getElementById("say").textContent.includes("lost"); })()`) {
+			t.Error("that the page may be old is said out of sight, or not aloud")
+		}
+		d.submit("edal", fmt.Sprint("B", i), "Rye")
+		trouble.Store(0)
+		b.until(fmt.Sprintf(`document.getElementById("pulse").textContent.startsWith("Live") && document.querySelector(".tiles dd").textContent === "%d"`, i+2))
+	}
+	b.forget("503")
+	b.forget("ERR_")
+}
+
+// What an operator has selected stays selected, and a button can be pressed, while the
+// page renews itself.
+func TestRenewalsDoNotDisturb(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, operator)
+	d.trouble()
+	b := browse(t)
+	b.shape(1280, "light")
+	b.open(d.server.URL + "/console")
+	b.until(`document.getElementById("pulse").textContent.startsWith("Live")`)
+	command := ask[string](b, `(() => { window.button = document.getElementById("b-hook_declined"); getSelection().selectAllChildren(document.querySelector(".reasons .remedy")); return getSelection().toString(); })()`)
+	d.sql(`UPDATE arc SET failed_at = now() - interval '3 days' WHERE failed_at IS NOT NULL`)
+	b.until(`document.getElementById("c-hook_declined").textContent.includes("3 d")`)
+	if got := ask[string](b, `getSelection().toString()`); got != command || command == "" {
+		t.Errorf("%q was selected, and is now %q", command, got)
+	}
+	if !ask[bool](b, `button.isConnected`) {
+		t.Error("the button was exchanged under the finger")
+	}
 }
 
 // until waits for a condition in the page.

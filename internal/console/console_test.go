@@ -513,7 +513,7 @@ func TestPagesLive(t *testing.T) {
 	until := func(want string) {
 		t.Helper()
 		for lines.Scan() {
-			if line := lines.Text(); line != "" && !strings.HasPrefix(line, "data: ") && line != "event: page" && !strings.HasPrefix(line, ":") {
+			if line := lines.Text(); line != "" && !strings.HasPrefix(line, "data: ") && line != "event: page" && line != "event: same" {
 				t.Fatalf("not an event: %q", line)
 			}
 			if strings.Contains(lines.Text(), want) {
@@ -525,6 +525,33 @@ func TestPagesLive(t *testing.T) {
 	until("No ARC was uploaded yet.")
 	d.submit("edal", "A", "Wheat")
 	until(`<th scope="row"><a id="r-edal" href="/console/search?rdi=edal">edal</a></th>`)
+}
+
+// A stream that ends while its page is being made does not end with a page that tells
+// of trouble.
+func TestTheEndOfAStreamIsNoTrouble(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, operator)
+	d.submit("edal", "A", "Wheat")
+	ctx, drain := context.WithCancel(t.Context())
+	c := console.New(console.Options{
+		Data: drained{d.store, drain}, Version: "1.2.3",
+		Who: func(*http.Request) (console.Viewer, bool) { return operator, true },
+	})
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/console/live", nil))
+	lacks(t, w.Body.String(), "event:")
+}
+
+// drained is a store whose worker has to go when it is asked for totals.
+type drained struct {
+	*store.Store
+	drain func()
+}
+
+func (d drained) Totals(ctx context.Context) ([]store.Total, error) {
+	d.drain()
+	return d.Store.Totals(ctx)
 }
 
 // The charts show what waited and what moved, say it in words, and leave a gap

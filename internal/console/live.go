@@ -24,11 +24,14 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 	var last []byte
 	for {
 		now, err := c.fragment(r)
+		if r.Context().Err() != nil {
+			return // what was read on the way out looks like trouble with the database
+		}
 		if err != nil {
 			c.o.Log.ErrorContext(r.Context(), "console page not made", "error", err)
 			return
 		}
-		message := []byte(": nothing new\n\n") // shows that we are there
+		message := []byte("event: same\ndata: nothing new\n\n") // a comment would not reach the script
 		if !bytes.Equal(now, last) {
 			message, last = event(now), now
 		}
