@@ -3,7 +3,6 @@ package console
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -21,8 +20,27 @@ func done(action string) string {
 		"resync": "The ARC will be pushed again.", "unpark": "The ARC is taken up again and will be pushed.",
 		"resync-cause": "The ARCs with this cause will be pushed again.",
 		"park":         "The ARC waits until its content changes or somebody takes it up again.",
-		"pause":        "The git store is paused. ARCs are still accepted and kept.", "resume": "The git store is in use again.",
+		"pause":        "The git store was paused. ARCs are still accepted and kept.", "resume": "The git store was taken into use again.",
 	}[action]
+}
+
+// doneCookie carries what was done to the page that tells of it. In the address it
+// would be told again at each reload, and to whoever follows a link, when it holds no
+// more.
+const doneCookie = "done"
+
+// told gives the words for what has just been done, once.
+func told(w http.ResponseWriter, r *http.Request) string {
+	cookie, err := r.Cookie(doneCookie)
+	if err != nil {
+		return ""
+	}
+	setDone(w, "", -1)
+	return done(cookie.Value)
+}
+
+func setDone(w http.ResponseWriter, action string, age int) {
+	http.SetCookie(w, &http.Cookie{Name: doneCookie, Value: action, Path: Path, MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode}) //nolint:gosec // no secret, and unix sockets have no TLS
 }
 
 // mayAct refuses everybody but operators.
@@ -104,7 +122,8 @@ func (c *Console) acted(w http.ResponseWriter, r *http.Request, err error, back,
 	by := viewerOf(r).Actor
 	c.o.Log.InfoContext(r.Context(), "action in the console", "action", action, "path", r.URL.Path,
 		"client_id", by.Subject, "request_id", by.RequestID)
-	http.Redirect(w, r, fmt.Sprintf("%s?done=%s", back, url.QueryEscape(action)), http.StatusSeeOther) //nolint:gosec // back is one of our paths
+	setDone(w, action, 60)
+	http.Redirect(w, r, back, http.StatusSeeOther) //nolint:gosec // back is one of our paths
 }
 
 // deed is a line of the audit trail as it is shown.

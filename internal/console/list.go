@@ -148,6 +148,6 @@ func (c *Console) story(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.show(w, r, http.StatusOK, "story", page{
-		Title: "ARC " + story.RDI + "/" + story.Identifier, Story: story, Done: done(r.URL.Query().Get("done")),
+		Title: "ARC " + story.RDI + "/" + story.Identifier, Story: story, Done: told(w, r),
 	})
 }

@@ -68,11 +68,13 @@ func guestRemedy(remedy string) string {
 }
 
 func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
-	c.show(w, r, http.StatusOK, "overview", c.overviewPage(r))
+	p := c.overviewPage(r)
+	p.Done = told(w, r)
+	c.show(w, r, http.StatusOK, "overview", p)
 }
 
 func (c *Console) overviewPage(r *http.Request) page {
-	p := page{Title: "Overview", Live: true, Status: c.status(r), Done: done(r.URL.Query().Get("done"))}
+	p := page{Title: "Overview", Live: true, Status: c.status(r)}
 	// The worst first: on a telephone there is room for one.
 	slices.SortStableFunc(p.Status.Reasons, func(a, b report.Reason) int { return b.Light.ExitCode() - a.Light.ExitCode() })
 	for _, rdi := range p.Status.RDIs {
