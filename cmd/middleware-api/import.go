@@ -36,9 +36,9 @@ func newImportCouchDB() *cobra.Command {
 		Short: "import an export of the CouchDB database",
 		Long: `import couchdb reads ARCs with their log, and harvests with their counts, from an
 export: one document per line, or the answer of _all_docs?include_docs=true, plain
-or compressed with gzip; "-" reads standard input. Nothing that is there already
-is changed, so it may be cut off and run again. Every stored content is read back
-and hashed. Lines that cannot be used are listed with their number and passed
+or compressed with gzip; "-" reads standard input. What was uploaded since is not
+changed, so it may be cut off and run again, also with a later export, of which
+what is newer counts. Every stored content is read back and hashed. Lines that cannot be used are listed with their number and passed
 over. An ARC that the old service says to have pushed is compared with the head
 of its repository and not pushed again if that is current. Exit status: 0
 everything is there, 1 some lines were not imported or not proven, 66 the export

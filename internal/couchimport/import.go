@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -205,12 +206,11 @@ func (k *Kind) add(imported, pushed bool, s *Summary) {
 
 // look tells what an import would do.
 func (r *run) look(ctx context.Context, in *store.Imported) error {
-	_, err := r.store.ARC(ctx, in.ARC.ID)
-	there := err == nil
-	if err != nil && fault.CodeOf(err) != fault.ARCNotFound {
+	would, err := r.store.WouldImportARC(ctx, *in)
+	if err != nil {
 		return err
 	}
-	r.count(func(s *Summary) { s.ARCs.add(!there, !in.Pushed.IsZero(), s) })
+	r.count(func(s *Summary) { s.ARCs.add(would, !in.Pushed.IsZero(), s) })
 	return nil
 }
 
@@ -221,8 +221,7 @@ func (r *run) prove(ctx context.Context, number int, id string, in *store.Import
 		return err
 	}
 	if c.Hash != in.ARC.Hash {
-		r.count(func(s *Summary) { s.Newer++ })
-		return nil
+		return r.other(ctx, number, id, in)
 	}
 	text, err := c.Document()
 	if err == nil {
@@ -240,6 +239,22 @@ func (r *run) prove(ctx context.Context, number int, id string, in *store.Import
 	return nil
 }
 
+// other judges an ARC that is there with other content.
+func (r *run) other(ctx context.Context, number int, id string, in *store.Imported) error {
+	there, err := r.store.ARC(ctx, in.ARC.ID)
+	if err != nil {
+		return err
+	}
+	if !there.LastChanged.Before(in.ARC.LastChanged) {
+		r.count(func(s *Summary) { s.Newer++ })
+		return nil
+	}
+	text := fmt.Sprintf("its content is of %s, later than what was uploaded here on %s, which stays; upload the right one again",
+		in.ARC.LastChanged.Format(time.RFC3339), there.LastChanged.UTC().Format(time.RFC3339))
+	r.problem(Problem{Line: number, ID: id, Text: text}, func(s *Summary) { s.ARCs.There--; s.ARCs.Bad++ })
+	return nil
+}
+
 func (r *run) harvest(ctx context.Context, number int, d *document) error {
 	r.count(func(s *Summary) { s.Harvests.Read++ })
 	h, err := d.readHarvest()
@@ -249,10 +264,7 @@ func (r *run) harvest(ctx context.Context, number int, d *document) error {
 	}
 	var imported bool
 	if r.DryRun {
-		_, err = r.store.HarvestHead(ctx, h.ID)
-		if imported = fault.CodeOf(err) == fault.HarvestNotFound; imported {
-			err = nil
-		}
+		imported, err = r.store.WouldImportHarvest(ctx, h)
 	} else {
 		imported, err = r.store.ImportHarvest(ctx, h)
 	}

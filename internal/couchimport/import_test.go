@@ -61,9 +61,9 @@ func open(tb testing.TB, dsn string) *store.Store {
 }
 
 // at is a moment of the old service.
-func at(minute int) string {
-	return time.Date(2025, 5, 1, 0, minute, 0, 123456000, time.UTC).Format("2006-01-02T15:04:05.000000Z")
-}
+func at(minute int) string { return when(minute).Format("2006-01-02T15:04:05.000000Z") }
+
+func when(minute int) time.Time { return time.Date(2025, 5, 1, 0, minute, 0, 123456000, time.UTC) }
 
 func crate(identifier, name string) string {
 	return fmt.Sprintf(`{"@context":"x","@graph":[{"@id":"./","identifier":%q,"name":%q,"datePublished":"2025-05-01"}]}`, identifier, name)
@@ -319,6 +319,75 @@ func TestNewerContentIsKept(t *testing.T) {
 	sum, _ := load(t, st, arcDocument(t, "A1"), couchimport.Options{})
 	if sum.Newer != 1 || sum.ARCs.There != 1 || sum.NotProven() != 0 {
 		t.Errorf("%+v", sum)
+	}
+	if a, err := st.ARC(t.Context(), idOf("A1")); err != nil || a.Hash != store.Hash(p.Hash) {
+		t.Errorf("%v, %+v", err, a)
+	}
+}
+
+// Whoever looks at an early export first and imports a later one when the old service
+// has stopped, or gives both in one file, has what the later one holds.
+func TestALaterExportCounts(t *testing.T) {
+	t.Parallel()
+	st := open(t, pgtest.DSN(t))
+	early := arcDocument(t, "A1") + "\n" + arcDocument(t, "A2") + "\n" + strings.Replace(strings.Replace(harvestDocument, "COMPLETED", "RUNNING", 1), `"completed_at":"2025-05-01T00:10:00.5Z",`, "", 1) + "\n"
+	changed := crate("A1", "Oats")
+	lines := strings.Split(strings.ReplaceAll(arcDocument(t, "A1"), crate("A1", "Barley"), changed), "\n")
+	later := strings.NewReplacer(hashOf(t, crate("A1", "Barley")), hashOf(t, changed), `"last_changed":"`+at(1), `"last_changed":"`+at(12), `"last_seen":"`+at(9), `"last_seen":"`+at(13),
+		`"events":[`, `"events":[{"timestamp":"`+at(12)+`","type":"ARC_UPDATED","message":"ARC content updated"},`).Replace(lines[0]) + "\n" +
+		strings.Replace(arcDocument(t, "A2"), `"last_seen":"`+at(9), `"last_seen":"`+at(13), 1) + "\n" + harvestDocument
+	load(t, st, early, couchimport.Options{})
+	for _, dry := range []bool{true, false} {
+		sum, problems := load(t, st, later, couchimport.Options{DryRun: dry})
+		if len(problems) > 0 || sum.ARCs.Imported != 2 || sum.Harvests.Imported != 1 || sum.Newer != 0 || sum.NotProven() != 0 {
+			t.Errorf("dry %v: %+v, %v", dry, sum, problems)
+		}
+	}
+	check := func() {
+		t.Helper()
+		a, err := st.ARC(t.Context(), idOf("A1"))
+		if err != nil || a.Name != "Oats" || a.Version != 2 || !a.LastChanged.Equal(when(12)) || !a.LastSeen.Equal(when(13)) || a.Git.State != store.Due {
+			t.Errorf("%v, %+v", err, a)
+		}
+		if a, err := st.ARC(t.Context(), idOf("A2")); err != nil || a.Version != 1 || !a.LastSeen.Equal(when(13)) || !a.LastChanged.Equal(when(1)) {
+			t.Errorf("%v, %+v", err, a)
+		}
+		if events, err := st.Events(t.Context(), idOf("A1")); err != nil || len(events) != 3 || events[2].Type != store.EventUpdated {
+			t.Errorf("%v, events %+v", err, events)
+		}
+		id, _ := store.HarvestUUID(harvestID)
+		if h, err := st.Harvest(t.Context(), id); err != nil || h.Status != store.Completed || h.Statistics.New != 3 || h.CompletedAt == nil {
+			t.Errorf("%v, %+v", err, h)
+		}
+	}
+	check()
+	// The early one has nothing to say any more.
+	if sum, problems := load(t, st, early, couchimport.Options{}); len(problems) > 0 || sum.ARCs.There != 2 || sum.Newer != 1 || sum.Harvests.There != 1 {
+		t.Errorf("%+v, %v", sum, problems)
+	}
+	check()
+}
+
+// What was uploaded here is never replaced; that the old service had a later one is
+// told and not called newer.
+func TestAnUploadIsNotReplacedByALaterExport(t *testing.T) {
+	t.Parallel()
+	st := open(t, pgtest.DSN(t))
+	mine := crate("A1", "Oats")
+	p, err := rocrate.Scan([]byte(mine))
+	if err != nil {
+		t.Fatal(err)
+	}
+	load(t, st, arcDocument(t, "A1"), couchimport.Options{})
+	if _, err := st.Submit(t.Context(), &store.Submission{
+		ID: idOf("A1"), RDI: "edal", Identifier: "A1", Hash: p.Hash, Size: int64(len(mine)), Content: func() []byte { return store.Compress([]byte(mine)) },
+	}); err != nil {
+		t.Fatal(err)
+	}
+	later := strings.Replace(arcDocument(t, "A1"), `"last_changed":"2025-05`, `"last_changed":"2999-05`, 1)
+	sum, problems := load(t, st, later, couchimport.Options{})
+	if sum.Bad() != 1 || sum.Newer != 0 || sum.NotProven() != 0 || len(problems) != 1 || !strings.Contains(problems[0].Text, "later than what was uploaded here") {
+		t.Errorf("%+v, %v", sum, problems)
 	}
 	if a, err := st.ARC(t.Context(), idOf("A1")); err != nil || a.Hash != store.Hash(p.Hash) {
 		t.Errorf("%v, %+v", err, a)
