@@ -394,6 +394,19 @@ func TestAnUploadIsNotReplacedByALaterExport(t *testing.T) {
 	}
 }
 
+// A log is kept whatever its texts hold.
+func TestOddTextsOfALogAreImported(t *testing.T) {
+	t.Parallel()
+	st := open(t, pgtest.DSN(t))
+	sum, problems := load(t, st, strings.Replace(arcDocument(t, "A1"), "ARC first seen", `a\u0000b`, 1), couchimport.Options{})
+	if len(problems) > 0 || sum.Proven != 1 {
+		t.Errorf("%+v, %v", sum, problems)
+	}
+	if events, err := st.Events(t.Context(), idOf("A1")); err != nil || len(events) != 2 || events[0].Message != "a\uFFFDb" {
+		t.Errorf("%v, %+v", err, events)
+	}
+}
+
 // An import of 10,000 documents that is killed in the middle goes on where it
 // was, and in the end every content has the hash of the export.
 func TestKilledImportGoesOn(t *testing.T) {
