@@ -35,14 +35,15 @@ func newImportCouchDB() *cobra.Command {
 		Use:   "couchdb EXPORT.ndjson",
 		Short: "import an export of the CouchDB database",
 		Long: `import couchdb reads ARCs with their log, and harvests with their counts, from an
-export: one document per line, or the answer of _all_docs?include_docs=true, plain
-or compressed with gzip; "-" reads standard input. What was uploaded since is not
-changed, so it may be cut off and run again, also with a later export, of which
-what is newer counts. Every stored content is read back and hashed. Lines that cannot be used are listed with their number and passed
-over. An ARC that the old service says to have pushed is compared with the head
-of its repository and not pushed again if that is current. Exit status: 0
-everything is there, 1 some lines were not imported or not proven, 66 the export
-cannot be read, 69 the database cannot be reached (run it again).`,
+export: one document per line, or the answer of _all_docs?include_docs=true (or of
+_changes), plain or compressed with gzip; "-" reads standard input. What was
+uploaded since is not changed, so it may be cut off and run again, also with a
+later export, of which what is newer counts. Every stored content is read back and
+hashed. Lines that cannot be used are listed with their number and passed over. An
+ARC that the old service says to have pushed is compared with the head of its
+repository and not pushed again if that is current. Exit status: 0 everything is
+there, 1 some lines were not imported or not proven, 66 the export
+cannot be read or was cut off, 69 the database cannot be reached (run it again).`,
 		Example: `  middleware-api import couchdb --dry-run export.ndjson
   middleware-api import couchdb export.ndjson`,
 		Args: cli.ExactArgs(1),
@@ -71,12 +72,16 @@ cannot be read, 69 the database cannot be reached (run it again).`,
 			Problem: func(p couchimport.Problem) { tellProblem(cmd.ErrOrStderr(), p, *asJSON) },
 		})
 		shown.end()
-		if werr := tell(cmd.OutOrStdout(), importSummary{sum}, *asJSON); err == nil {
+		if werr := tell(cmd.OutOrStdout(), importSummary{sum, err == nil}, *asJSON); err == nil {
 			err = werr
 		}
 		switch {
 		case err != nil:
-			return fmt.Errorf("the import has ended early; what was imported stays, run it again: %w", err)
+			err = fmt.Errorf("the import has ended early; what was imported stays, run it again: %w", err)
+			if _, ok := errors.AsType[*couchimport.UnreadableError](err); ok && cmd.Context().Err() == nil {
+				return cli.Exit(cli.ExitNoInput, err)
+			}
+			return err
 		case sum.Bad() > 0 || sum.NotProven() > 0:
 			return cli.Exit(cli.ExitFailure, nil)
 		}
@@ -123,7 +128,11 @@ func tellProblem(w io.Writer, p couchimport.Problem, asJSON bool) {
 }
 
 // importSummary words what an import did.
-type importSummary struct{ *couchimport.Summary }
+type importSummary struct {
+	*couchimport.Summary
+
+	whole bool // the export was read to its end
+}
 
 // Write writes the counts for a terminal.
 func (s importSummary) Write(w io.Writer) error {
@@ -149,7 +158,9 @@ func (s importSummary) Write(w io.Writer) error {
 	fmt.Fprintf(w, "proven: %d of %d ARCs, read back from the database, have the hash of the export; %d are newer in the database; %d are neither\n",
 		s.Proven, s.ARCs.Imported+s.ARCs.There, s.Newer, s.NotProven())
 	verdict := "Everything in the export is in the database."
-	if s.Bad() > 0 || s.NotProven() > 0 {
+	if !s.whole {
+		verdict = "The export was not read to its end; what comes after that is missing."
+	} else if s.Bad() > 0 || s.NotProven() > 0 {
 		verdict = "Not everything is in the database; the lines above say what is missing, and why."
 	}
 	_, err := fmt.Fprintln(w, verdict)

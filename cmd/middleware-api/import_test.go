@@ -155,5 +155,12 @@ func TestImportTellsWhatItDid(t *testing.T) {
 	if err := json.Unmarshal([]byte(again.out), &sum); err != nil || sum.ARCs.There != 2 || sum.ARCs.Imported != 0 || !strings.Contains(again.err, `"line":2`) {
 		t.Errorf("%v: %+v", err, again)
 	}
+	cut := write(t, "cut.json", `{"total_rows":2,"offset":0,"rows":[`+"\r\n"+`{"id":"x","key":"x","doc":`+old("A1", true)+"},\r\n")
+	got := s.run(t, "import", "couchdb", cut)
+	want(t, got, cli.ExitNoInput, "the export was cut off", "The export was not read to its end", "1 there before")
+	if strings.Contains(got.out, "Everything") {
+		t.Errorf("half an export is everything: %s", got.out)
+	}
+	want(t, s.run(t, "import", "couchdb", "--dry-run", write(t, "nothing", "")), cli.ExitNoInput, "the export is empty")
 	want(t, s.run(t, "import", "couchdb", filepath.Join(t.TempDir(), "none")), cli.ExitNoInput, "no such file")
 }

@@ -95,6 +95,11 @@ func parse(line []byte) (*document, error) {
 		document
 		Error string          `json:"error"`
 		Row   json.RawMessage `json:"doc"`
+		Rows  json.RawMessage `json:"rows"`
+		Docs  json.RawMessage `json:"docs"`
+	}
+	if line[0] == '[' {
+		return nil, errors.New("this line is a list; write one document per line, as jq -c '.[]' does")
 	}
 	if err := json.Unmarshal(line, &row); err != nil {
 		return nil, worded(err)
@@ -103,6 +108,8 @@ func parse(line []byte) (*document, error) {
 		return &row.document, nil
 	}
 	switch {
+	case len(row.Rows) > 0 || len(row.Docs) > 0:
+		return nil, errors.New("this line is a list; write one document per line, as jq -c '(.rows[]?, .docs[]?)' does")
 	case row.Error != "":
 		return nil, fmt.Errorf("the export says about this row: %s", row.Error)
 	case len(row.Row) == 0 || string(row.Row) == "null":

@@ -182,7 +182,7 @@ func TestLinesOfAnExport(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`{"key":"x","doc":null}`: "include_docs", `{"key":"x"}`: "include_docs", `{"key":"x","doc":{}}`: "no _id", `[1]`: "is a array", `{"_id":7}`: "_id is a number",
+		`{"key":"x","doc":null}`: "include_docs", `{"key":"x"}`: "include_docs", `{"key":"x","doc":{}}`: "no _id", `[1]`: "this line is a list", `{"_id":7}`: "_id is a number",
 		`{"key":"x","doc":{"_id":7}}`: "_id is a number", `{"key":"x","error":"not_found"}`: "not_found",
 	} {
 		if _, err := parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {

@@ -77,13 +77,21 @@ func (s *Summary) NotProven() int64 {
 
 const defaultWorkers = 8
 
+// UnreadableError says that an export cannot be read to its end.
+type UnreadableError struct{ err error }
+
+func (e *UnreadableError) Error() string { return e.err.Error() }
+
+// Unwrap gives what is wrong.
+func (e *UnreadableError) Unwrap() error { return e.err }
+
 // Run imports an export. The error is one that ends the import: the export
 // cannot be read any further, the database cannot be reached, or ctx has ended.
 // The summary tells of what was done until then.
 func Run(ctx context.Context, st *store.Store, export io.Reader, o Options) (*Summary, error) {
 	in, err := newLines(export)
 	if err != nil {
-		return &Summary{DryRun: o.DryRun}, err
+		return &Summary{DryRun: o.DryRun}, &UnreadableError{err}
 	}
 	if o.Workers <= 0 {
 		o.Workers = defaultWorkers
@@ -95,7 +103,7 @@ func Run(ctx context.Context, st *store.Store, export io.Reader, o Options) (*Su
 		line, rerr := in.next()
 		if rerr != nil {
 			if !errors.Is(rerr, io.EOF) {
-				err = fmt.Errorf("read the export at line %d: %w", in.number+1, rerr)
+				err = &UnreadableError{fmt.Errorf("read the export at line %d: %w", in.number+1, rerr)}
 			}
 			break
 		}

@@ -368,6 +368,39 @@ func TestALaterExportCounts(t *testing.T) {
 	check()
 }
 
+// Lists of CouchDB are read whatever is asked of it; one without its end, or nothing at
+// all, as curl leaves behind, is no export that was imported.
+func TestListsHaveAnEnd(t *testing.T) {
+	t.Parallel()
+	st := open(t, pgtest.DSN(t))
+	a, b := arcDocument(t, "A1"), arcDocument(t, "A2")
+	row := func(document string) string {
+		return `{"id":"x","key":"x","value":{"rev":"1-a"},"doc":` + document + `}`
+	}
+	all := `{"total_rows":2,"offset":0,"rows":[` + "\r\n" + row(a) + ",\r\n" + row(b)
+	for _, whole := range []string{
+		all + "\r\n]}\n", all + "\r\n]}\n" + all + "\r\n]}", `{"total_rows":0,"offset":0,"rows":[` + "\r\n\r\n]}\n", "[\n" + a + ",\n" + b + "\n]\n",
+		`{"results":[` + "\n" + row(a) + ",\n" + row(b) + "\n],\n" + `"last_seq":"2-x","pending":0}` + "\n",
+		`{"new_edits":false,"docs":[` + "\n" + a + ",\n" + b + "\n]}\n", `{"docs":[` + "\r\n" + a + ",\r\n" + b + "\r\n],\r\n" + `"bookmark": "x"}` + "\n",
+	} {
+		if sum, problems := load(t, st, whole, couchimport.Options{}); len(problems) > 0 || sum.ARCs.Read != sum.Proven {
+			t.Errorf("%.60s: %+v, %v", whole, sum, problems)
+		}
+	}
+	for cut, want := range map[string]string{
+		all: "cut off", all + ",\r\n": "cut off", all + "\r\n]}\n" + all: "cut off", `{"total_rows":2,"offset":0,"rows":[`: "cut off", "": "is empty", "\n\n": "is empty",
+	} {
+		if sum, err := couchimport.Run(t.Context(), st, strings.NewReader(cut), couchimport.Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60s: %+v, %v", cut, sum, err)
+		}
+	}
+	for _, list := range []string{"[" + a + "," + b + "]", `{"rows":[` + row(a) + "]}"} {
+		if sum, problems := load(t, st, list, couchimport.Options{}); sum.Unreadable != 1 || !strings.Contains(problems[0].Text, "this line is a list; write one document per line") {
+			t.Errorf("%.60s: %+v, %v", list, sum, problems)
+		}
+	}
+}
+
 // What was uploaded here is never replaced; that the old service had a later one is
 // told and not called newer.
 func TestAnUploadIsNotReplacedByALaterExport(t *testing.T) {

@@ -16,10 +16,19 @@ const maxLine = 512 << 20
 // errLongLine says that the file is no export.
 var errLongLine = fmt.Errorf("a line is longer than %d MiB: this is no export with a document per line", maxLine>>20)
 
+// What an export looks like that does not hold what it should: curl leaves such
+// files behind.
+var (
+	errEmpty  = errors.New("the export is empty")
+	errCutOff = errors.New("the list of documents has no end: the export was cut off")
+)
+
 // lines gives the documents of an export with their line numbers.
 type lines struct {
 	in     *bufio.Reader
 	number int
+	open   bool // a list has begun and not ended
+	some   bool // there was something
 }
 
 // newLines looks whether the export is compressed.
@@ -36,12 +45,12 @@ func newLines(r io.Reader) (*lines, error) {
 }
 
 // next gives the next line that holds a document, io.EOF at the end. Head and
-// tail of _all_docs, its commas and empty lines are left out.
+// tail of a list, its commas and empty lines are left out.
 func (l *lines) next() ([]byte, error) {
 	for {
 		line, err := l.line()
 		if len(line) == 0 && err != nil {
-			return nil, err
+			return nil, l.end(err)
 		}
 		l.number++
 		line = bytes.TrimSpace(line)
@@ -49,20 +58,43 @@ func (l *lines) next() ([]byte, error) {
 			line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
 		}
 		line = bytes.TrimRight(bytes.TrimSuffix(line, []byte(",")), " ")
-		if len(line) == 0 || frame(line) {
+		if len(line) == 0 || l.frame(line) {
 			if err != nil {
-				return nil, err
+				return nil, l.end(err)
 			}
 			continue
 		}
+		l.some = true
 		return line, nil // an error comes again
 	}
 }
 
-// frame tells the lines that _all_docs puts around its rows: {"total_rows":3,
-// "offset":0,"rows":[ and ]}.
-func frame(line []byte) bool {
-	return bytes.HasPrefix(line, []byte("]")) || line[0] == '{' && bytes.HasSuffix(line, []byte(`"rows":[`))
+// end says whether the export may end here.
+func (l *lines) end(err error) error {
+	switch {
+	case !errors.Is(err, io.EOF):
+		return err
+	case l.open:
+		return errCutOff
+	case !l.some:
+		return errEmpty
+	}
+	return err
+}
+
+// frame tells the lines that CouchDB puts around a list: {"total_rows":3,
+// "offset":0,"rows":[ and ]}, or, around changes, {"results":[ and ], and
+// "last_seq":"3-x","pending":0}.
+func (l *lines) frame(line []byte) bool {
+	switch {
+	case line[len(line)-1] == '[':
+		l.open, l.some = true, true
+	case line[0] == ']':
+		l.open = false
+	default:
+		return line[0] == '"' && !l.open
+	}
+	return true
 }
 
 func (l *lines) line() ([]byte, error) {
