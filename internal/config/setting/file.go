@@ -143,6 +143,8 @@ func (t *Table) entry(doc *document, key, value *yaml.Node, path string, depth i
 	case t.setting(path) != nil:
 		if !isNull(value) {
 			doc.values[path] = value
+		} else if value.Anchor != "" && value.Value == "" { // a password may begin with &
+			doc.problem(key, path, "is empty: YAML reads what begins with & as a name for something else", "put it in quotes")
 		}
 	case t.section(path) != nil:
 		if !isNull(value) {
@@ -163,6 +165,10 @@ func (t *Table) entry(doc *document, key, value *yaml.Node, path string, depth i
 			t.walk(doc, value, path, depth+1)
 		}
 	default:
+		if name, _, glued := strings.Cut(path, ":"); glued { // what follows may be a secret
+			doc.problem(key, name, "there is no blank after the colon", "")
+			return
+		}
 		doc.problem(key, path, "unknown setting", t.meant(path))
 	}
 }
@@ -212,5 +218,8 @@ func kindName(n *yaml.Node) string {
 	case "!!str":
 		return "text"
 	}
-	return "a value of type " + strings.TrimPrefix(n.ShortTag(), "!!")
+	if kind, ok := strings.CutPrefix(n.ShortTag(), "!!"); ok {
+		return "a value of type " + kind
+	}
+	return "a tag" // which may be a password that begins with !
 }
