@@ -34,16 +34,17 @@ func newImportCouchDB() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "couchdb EXPORT.ndjson",
 		Short: "import an export of the CouchDB database",
-		Long: `import couchdb reads ARCs with their log, and harvests with their counts, from an
-export: one document per line, or the answer of _all_docs?include_docs=true (or of
-_changes), plain or compressed with gzip; "-" reads standard input. What was
-uploaded since is not changed, so it may be cut off and run again, also with a
-later export, of which what is newer counts. Every stored content is read back and
-hashed. Lines that cannot be used are listed with their number and passed over. An
-ARC that the old service says to have pushed is compared with the head of its
-repository and not pushed again if that is current. Exit status: 0 everything is
-there, 1 some lines were not imported or not proven, 66 the export
-cannot be read or was cut off, 69 the database cannot be reached (run it again).`,
+		Long: `import couchdb reads ARCs with their log, harvests with their counts, and tasks
+that clients may still ask for, from an export: one document per line, or the
+answer of _all_docs?include_docs=true (or of _changes), plain or compressed with
+gzip; "-" reads standard input. What was uploaded since is not changed, so it may
+be cut off and run again, also with a later export, of which what is newer counts.
+Every stored content is read back and hashed. Lines that cannot be used are listed
+with their number and passed over. An ARC that the old service says to have pushed
+is compared with the head of its repository and not pushed again if that is
+current. Exit status: 0 everything is there, 1 some lines were not imported or not
+proven, 66 the export cannot be read or was cut off, 69 the database cannot be
+reached (run it again).`,
 		Example: `  middleware-api import couchdb --dry-run export.ndjson
   middleware-api import couchdb export.ndjson`,
 		Args: cli.ExactArgs(1),
@@ -68,7 +69,7 @@ cannot be read or was cut off, 69 the database cannot be reached (run it again).
 		defer st.Close()
 		shown := newImportProgress(size)
 		sum, err := couchimport.Run(cmd.Context(), st, cli.Reader(cmd.Context(), shown.counting(in)), couchimport.Options{
-			DryRun: *dry, Actor: actor(), Progress: shown.lines,
+			DryRun: *dry, Actor: actor(), TaskAge: c.Tasks.Retention, Progress: shown.lines,
 			Problem: func(p couchimport.Problem) { tellProblem(cmd.ErrOrStderr(), p, *asJSON) },
 		})
 		shown.end()
@@ -148,7 +149,8 @@ func (s importSummary) Write(w io.Writer) error {
 	}{{"ARCs", s.ARCs}, {"harvests", s.Harvests}} {
 		fmt.Fprintf(w, "%s: %d in the export = %d %s + %d %s + %d not imported\n", k.name, k.k.Read, k.k.Imported, done, k.k.There, there, k.k.Bad)
 	}
-	fmt.Fprintf(w, "passed over: %d tasks (they are not needed any more), %d others (deleted, keys of harvests, or of CouchDB itself)\n", s.Tasks, s.Others)
+	fmt.Fprintf(w, "tasks that clients may still ask for: %d\n", s.TasksKept)
+	fmt.Fprintf(w, "passed over: %d tasks (nobody asks for them any more), %d others (deleted, keys of harvests, or of CouchDB itself)\n", s.Tasks, s.Others)
 	fmt.Fprintf(w, "lines that hold no document of the old service: %d\n", s.Unreadable)
 	fmt.Fprintf(w, "recorded hashes that are not those of the content: %d (the content counts)\n", s.HashDiffers)
 	fmt.Fprintf(w, "pushed by the old service, to be compared with the repository only: %d\n", s.Pushed)

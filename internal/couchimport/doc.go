@@ -1,6 +1,6 @@
 // Package couchimport reads what the service before this one kept in CouchDB and
-// stores it: ARCs with their times and log, and harvests with their counts. It
-// reads an export line by line: one document per line, or the rows of
+// stores it: ARCs with their times and log, harvests with their counts, and the tasks
+// that clients may still ask for. It reads an export line by line: one document per line, or the rows of
 // _all_docs?include_docs=true or another list of CouchDB, plain or compressed with gzip.
 //
 // It must never replace what was uploaded since, so that an import can be run

@@ -27,6 +27,9 @@ type document struct {
 	CompletedAt moment      `json:"completed_at"`
 	Status      string      `json:"status"`
 	Statistics  *statistics `json:"statistics"`
+
+	Result    json.RawMessage `json:"result"`
+	UpdatedAt json.RawMessage `json:"updated_at"`
 }
 
 type metadata struct {
@@ -259,4 +262,32 @@ func (d *document) readHarvest() (store.Harvest, error) {
 		h.Statistics = store.Statistics{New: s.New, Updated: s.Updated, Unchanged: s.Unchanged, Missing: s.Missing, Errors: s.Errors}
 	}
 	return h, nil
+}
+
+// readTask gives the task of a document; false if there is nothing in it that a
+// client could wait for.
+func (d *document) readTask() (t store.Task, ok bool) {
+	var updated moment
+	var result struct {
+		ClientID *string `json:"client_id"`
+		Message  string  `json:"message"`
+		RDI      string  `json:"rdi"`
+		ARC      struct {
+			ID     string        `json:"id"`
+			Status store.Outcome `json:"status"`
+			At     moment        `json:"timestamp"`
+		} `json:"arc"`
+	}
+	id, err := uuid.Parse(strings.TrimPrefix(d.ID, prefixTask))
+	if err == nil {
+		err = errors.Join(json.Unmarshal(d.Result, &result), json.Unmarshal(d.UpdatedAt, &updated))
+	}
+	arc, aerr := store.ParseID(result.ARC.ID)
+	if err != nil || aerr != nil || d.Status != "SUCCESS" || updated.IsZero() || result.ARC.Status == "" {
+		return t, false
+	}
+	return store.Task{
+		ID: id, ClientID: result.ClientID, RDI: result.RDI, Status: d.Status, Message: result.Message, UpdatedAt: updated.Time,
+		ARCs: []store.TaskARC{{ID: arc, Status: result.ARC.Status, At: result.ARC.At.Time}},
+	}, true
 }

@@ -21,6 +21,9 @@ type Options struct {
 	DryRun  bool // read and judge everything, store nothing
 	Actor   store.Actor
 	Workers int // documents at a time; 0 means 8
+	// TaskAge is how old a task may be that somebody still asks for; older ones are
+	// passed over, as all are with 0.
+	TaskAge time.Duration
 	// Problem is told of every line that was not imported, and of contents whose
 	// hash was not as recorded. It is called from one goroutine at a time.
 	Problem func(Problem)
@@ -51,6 +54,7 @@ type Summary struct {
 	Lines      int64 `json:"lines"`
 	ARCs       Kind  `json:"arcs"`
 	Harvests   Kind  `json:"harvests"`
+	TasksKept  int64 `json:"tasks"` // that clients may still ask for: they are there
 	Tasks      int64 `json:"tasks_passed_over"`
 	Others     int64 `json:"others_passed_over"` // design documents, keys of harvests and deleted ones
 	Unreadable int64 `json:"unreadable"`         // lines that hold no document of the old service
@@ -154,7 +158,7 @@ func (r *run) line(ctx context.Context, number int, line []byte) error {
 	case d.Deleted, strings.HasPrefix(d.ID, prefixDesign), strings.HasPrefix(d.ID, prefixKey):
 		r.count(func(s *Summary) { s.Others++ })
 	case strings.HasPrefix(d.ID, prefixTask):
-		r.count(func(s *Summary) { s.Tasks++ })
+		err = r.task(ctx, d)
 	case strings.HasPrefix(d.ID, prefixARC):
 		err = r.arc(ctx, number, d)
 	case strings.HasPrefix(d.ID, prefixHarvest):
@@ -260,6 +264,26 @@ func (r *run) other(ctx context.Context, number int, id string, in *store.Import
 	text := fmt.Sprintf("its content is of %s, later than what was uploaded here on %s, which stays; upload the right one again",
 		in.ARC.LastChanged.Format(time.RFC3339), there.LastChanged.UTC().Format(time.RFC3339))
 	r.problem(Problem{Line: number, ID: id, Text: text}, func(s *Summary) { s.ARCs.There--; s.ARCs.Bad++ })
+	return nil
+}
+
+// task keeps what a client may be waiting for: of the first ones that ask for tasks,
+// some wait without end for one that nobody knows.
+func (r *run) task(ctx context.Context, d *document) error {
+	t, ok := d.readTask()
+	if !ok || time.Since(t.UpdatedAt) > r.TaskAge {
+		r.count(func(s *Summary) { s.Tasks++ })
+		return nil
+	}
+	if !r.DryRun {
+		if err := r.store.ImportTask(ctx, t); fault.CodeOf(err) == fault.StoreRejected {
+			r.count(func(s *Summary) { s.Tasks++ })
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	r.count(func(s *Summary) { s.TasksKept++ })
 	return nil
 }
 

@@ -427,6 +427,40 @@ func TestAnUploadIsNotReplacedByALaterExport(t *testing.T) {
 	}
 }
 
+// A client of the old service that still asks for a task gets its answer; tasks that
+// nobody asks for any more, and those without an answer, are passed over.
+func TestTasksThatClientsAskForArrive(t *testing.T) {
+	t.Parallel()
+	st := open(t, pgtest.DSN(t))
+	const id = "2f1d7c1e-5a0b-4f0e-9f64-0d9a5c8b7e11"
+	now := time.Now().UTC().Format(time.RFC3339)
+	task := fmt.Sprintf(`{"_id":"task_status_%s","task_id":%q,"status":"SUCCESS","result":{"client_id":"harvester","message":"Stored in CouchDB successfully","rdi":"edal",`+
+		`"arc":{"id":"%s","status":"created","timestamp":%q}},"updated_at":%q}`, id, id, idOf("A1"), at(1), now)
+	another := strings.ReplaceAll(task, id, "3"+id[1:])
+	export := strings.Join([]string{
+		task, strings.Replace(another, now, "2020-01-01T00:00:00Z", 1), strings.Replace(another, "SUCCESS", "RUNNING", 1), strings.Replace(another, `"updated_at":`, `"was":`, 1),
+		strings.Replace(another, `"result":{`, `"result":7,"was":{`, 1), strings.Replace(another, "task_status_3", "task_status_x", 1),
+		strings.Replace(strings.ReplaceAll(task, id, "4"+id[1:]), `"client_id":"h`, `"client_id":"\u0000`, 1),
+	}, "\n")
+	for _, dry := range []bool{true, false, false} {
+		sum, problems := load(t, st, export, couchimport.Options{DryRun: dry, TaskAge: time.Hour})
+		if len(problems) > 0 || !dry && sum.TasksKept != 1 || sum.TasksKept+sum.Tasks != 7 || sum.Lines != 7 {
+			t.Errorf("dry %v: %+v, %v", dry, sum, problems)
+		}
+		got, err := st.Task(t.Context(), uuid.MustParse(id))
+		if dry != (err != nil) {
+			t.Errorf("dry %v: %v", dry, err)
+		}
+		want := []store.TaskARC{{ID: idOf("A1"), Status: store.Created, At: when(1)}}
+		if !dry && (got.Status != "SUCCESS" || *got.ClientID != "harvester" || got.RDI != "edal" || got.Message != "Stored in CouchDB successfully" || cmp.Diff(want, got.ARCs) != "") {
+			t.Errorf("got %+v", got)
+		}
+	}
+	if _, err := st.Task(t.Context(), uuid.MustParse("3"+id[1:])); err == nil {
+		t.Error("a task that nobody asks for was kept")
+	}
+}
+
 // A log is kept whatever its texts hold.
 func TestOddTextsOfALogAreImported(t *testing.T) {
 	t.Parallel()

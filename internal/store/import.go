@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
@@ -148,6 +149,19 @@ func (s *Store) WouldImportHarvest(ctx context.Context, h Harvest) (would bool, 
 }
 
 const sqlWouldImportHarvest = `SELECT coalesce((SELECT ` + partEarlier + ` FROM harvest WHERE id = $1), true)`
+
+// ImportTask keeps a task from another system, unless it is there already.
+func (s *Store) ImportTask(ctx context.Context, t Task) error {
+	arcs, err := json.Marshal(t.ARCs)
+	if err == nil {
+		_, err = s.pool.Exec(ctx, sqlImportTask, t.ID, t.ClientID, storable(t.RDI), t.Status, storable(t.Message), arcs, t.UpdatedAt)
+	}
+	return wrap("import task", err)
+}
+
+const sqlImportTask = `
+INSERT INTO task (id, client_id, rdi, status, message, arcs, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (id) DO NOTHING`
 
 // HarvestUUID reads the id of a harvest as the world sees it, harvest-<uuid>.
 func HarvestUUID(s string) (uuid.UUID, bool) {
