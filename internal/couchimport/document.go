@@ -194,9 +194,25 @@ func (d *document) times(a *store.ARC) error {
 		return errors.New("there is neither metadata.first_seen nor metadata.last_seen")
 	}
 	if a.LastChanged.IsZero() {
-		a.LastChanged = a.LastSeen // as the old service read such documents
+		a.LastChanged = d.changed(a.LastSeen)
 	}
 	return nil
+}
+
+// changed tells when the content of a document without last_changed changed, which
+// its log may know: that it was seen again since must not make it look as if the old
+// service had not pushed it. Otherwise it is as the old service read such documents.
+func (d *document) changed(seen time.Time) time.Time {
+	var at time.Time
+	for _, e := range d.Meta.Events {
+		if (e.Type == store.EventCreated || e.Type == store.EventUpdated) && e.At.After(at) && !e.At.After(seen) {
+			at = e.At.Time
+		}
+	}
+	if at.IsZero() {
+		return seen
+	}
+	return at
 }
 
 func lifecycle(status string) (store.Lifecycle, error) {

@@ -54,12 +54,19 @@ func TestTimesOfTheOldService(t *testing.T) {
 	}
 }
 
+func logged(kind string, n int) string {
+	return fmt.Sprintf(`{"timestamp":%q,"type":%q,"message":""}`, minute(n).Format(time.RFC3339), kind)
+}
+
 // What old documents lack is taken from what they have.
 func TestTimesThatAreMissing(t *testing.T) {
 	t.Parallel()
 	const first, last, changed = `"first_seen":"2025-05-01T00:01:00Z"`, `"last_seen":"2025-05-01T00:03:00Z"`, `"last_changed":"2025-05-01T00:02:00Z"`
 	for metadata, want := range map[string][3]int{
 		first + "," + last + "," + changed: {1, 3, 2}, first: {1, 1, 1}, last: {3, 3, 3}, first + "," + last: {1, 3, 3},
+		first + "," + last + `,"events":[` + logged("ARC_UPDATED", 2) + "," + logged("ARC_CREATED", 1) + "," + logged("GIT_PUSH_SUCCESS", 3) + "]": {1, 3, 2},
+		first + "," + last + `,"events":[` + logged("ARC_UPDATED", 5) + "]":                                                                        {1, 3, 3},
+		first + "," + last + "," + changed + `,"events":[` + logged("ARC_CREATED", 1) + "]":                                                        {1, 3, 2},
 	} {
 		in, _, err := arc(t, "edal", metadata).readARC()
 		if a := in.ARC; err != nil || !a.FirstSeen.Equal(minute(want[0])) || !a.LastSeen.Equal(minute(want[1])) || !a.LastChanged.Equal(minute(want[2])) {
