@@ -159,6 +159,9 @@ func TestRenamedSettingsCount(t *testing.T) {
 			t.Errorf("%q gives %q", text, l.OTel.Endpoint)
 		}
 	}
+	if l := mustLoad(t, options(t, config.RoleServe, "otel_endpoint: http://a:4318\n", "_OTEL_ENDPOINT=http://c:4318", "_OTEL_LOG_CONSOLE_SPANS=true")); l.OTel.Endpoint != "http://c:4318" || !l.OTel.LogConsoleSpans {
+		t.Errorf("the variables of the first generation give %+v", l.OTel)
+	}
 	if l := mustLoad(t, options(t, config.RoleServe, "otel: {endpoint: ''}\n")); l.OTel.Endpoint != "" {
 		t.Errorf("an empty endpoint gives %q", l.OTel.Endpoint)
 	}

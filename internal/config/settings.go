@@ -33,7 +33,7 @@ func sections() []setting.Section {
 func retired() []setting.Retired {
 	const database = "ARCs are kept in PostgreSQL, see the section database"
 	return []setting.Retired{
-		{Path: "couchdb", Reason: database},
+		{Path: "couchdb", Reason: database + "; its max_event_log_size stands by itself now, outside of any section"},
 		{Path: "celery", Reason: "there is no message broker any more; what is to be pushed is known to the database, see the section sync"},
 		{Path: "git_repo.cache_dir", Reason: "repositories are no longer cloned"},
 		{Path: "otel_log_console_spans", Reason: "see otel.log_console_spans", Became: "otel.log_console_spans"},

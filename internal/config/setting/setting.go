@@ -105,6 +105,11 @@ func (t *Table) envNames(s *Setting) []string {
 	if t.Prefix == "" && parent(s.Path) == "" {
 		names = append(names, "_"+names[0]) // the first generation's spelling
 	}
+	for _, old := range t.Retired {
+		if t.Prefix == "" && parent(old.Path) == "" && old.Became == s.Path {
+			names = append(names, "_"+t.EnvName(old.Path))
+		}
+	}
 	return append(names, s.Env...)
 }
 
