@@ -65,3 +65,30 @@ func TestCollector(t *testing.T) {
 		t.Errorf("without a database:\n%s", got)
 	}
 }
+
+// Several processes on a host have one token as a rule; if not, the one that ends first
+// is told, and none of a process that is gone.
+func TestTheTokenThatEndsFirst(t *testing.T) {
+	t.Parallel()
+	ends := func(days int, alive bool) store.Synchroniser {
+		return store.Synchroniser{Host: "a", Remote: "git", Alive: alive, Token: store.Token{Ends: time.Now().Add(time.Duration(days)*24*time.Hour + time.Hour)}}
+	}
+	f := &facts{synchronisers: []store.Synchroniser{ends(20, true), ends(10, true), ends(30, true), ends(5, false)}}
+	if got := scrape(t, f); !strings.Contains(got, `middleware_api_token_days{host="a",remote="git",worker="1"} 10.0`) {
+		t.Errorf("got %s", got)
+	}
+}
+
+// However many ask at a time, the database is asked once.
+func TestNumbersAreReadOnce(t *testing.T) {
+	t.Parallel()
+	f := &facts{}
+	metrics := telemetry.NewMetrics("1", "v", "c")
+	metrics.Registerer.MustRegister(report.NewCollector(f))
+	for range 3 {
+		metrics.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	}
+	if len(f.asked) != 1 {
+		t.Errorf("asked %d times", len(f.asked))
+	}
+}

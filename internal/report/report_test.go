@@ -408,6 +408,15 @@ func TestStory(t *testing.T) {
 	}
 	has(t, story(b), "1 finding in the newest content", `warning at "/@graph/3": An assay without a name. -> Name it`)
 
+	newer := submission("edal", "B")
+	newer.Hash = store.Hash{3}
+	if _, err := s.Submit(t.Context(), newer); err != nil {
+		t.Fatal(err)
+	}
+	if told := story(b); strings.Contains(told, "in the newest content") {
+		t.Errorf("what was found in an older content is told of the newest:\n%s", told)
+	}
+
 	if _, err := report.CollectStory(t.Context(), s, store.ID{1}); fault.CodeOf(err) != fault.ARCNotFound {
 		t.Errorf("an unknown ARC: %v", err)
 	}

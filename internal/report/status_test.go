@@ -100,6 +100,9 @@ func TestWhatTurnsTheLight(t *testing.T) {
 		"nobody works, and one is due": {
 			facts: facts{backlog: waiting(store.Due, 0)[:1], synchronisers: []store.Synchroniser{}}, light: report.Red, says: "so nothing goes into git",
 		},
+		"nobody works, and one fails": {
+			facts: facts{backlog: waiting(store.Failing, 0)[1:2], synchronisers: []store.Synchroniser{}}, light: report.Red, says: "so nothing goes into git",
+		},
 		"nobody works, and nothing is due": {facts: facts{synchronisers: []store.Synchroniser{}}, light: report.Green},
 		"nobody works any more": {
 			facts: facts{synchronisers: []store.Synchroniser{{Beat: now.Add(-3 * time.Hour)}, {Beat: now.Add(-2 * time.Hour)}, {Beat: now.Add(-4 * time.Hour)}}},
@@ -140,5 +143,35 @@ func TestStatusOfSomeRDIs(t *testing.T) {
 	}
 	if !slices.Equal(f.harvests.RDIs, []string{"new", "edal", "bonares"}) || f.harvests.Limit != 5 {
 		t.Errorf("harvests of %+v", f.harvests)
+	}
+}
+
+// An RDI whose first ARC comes while a status is made has a line of its own.
+func TestAnRDIThatComesMeanwhile(t *testing.T) {
+	t.Parallel()
+	f := &facts{backlog: []store.Backlog{
+		{RDI: "new", State: store.Due, Count: 2, Oldest: now}, {RDI: "new", State: store.Parked, Count: 1, Oldest: now}, {RDI: "edal", State: store.Due, Count: 3, Oldest: now},
+	}}
+	got := report.CollectStatus(t.Context(), f, report.StatusOptions{Now: now}).RDIs
+	want := []report.RDI{{Name: "bonares", ARCs: 3}, {Name: "edal", ARCs: 4, Due: 3, Oldest: now}, {Name: "new", ARCs: 2, Due: 2, Parked: 1, Oldest: now}}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// leaving is a database that goes away while it is asked.
+type leaving struct{ facts }
+
+func (*leaving) Synchronisers(context.Context) ([]store.Synchroniser, error) {
+	return nil, fault.New(fault.StoreUnavailable, nil)
+}
+
+// What a database does not tell any more is not taken for an absence of synchronisers.
+func TestADatabaseThatGoesAwayTellsNothing(t *testing.T) {
+	t.Parallel()
+	f := &leaving{facts{backlog: []store.Backlog{{RDI: "edal", State: store.Due, Count: 1, Oldest: now}}}}
+	s := report.CollectStatus(t.Context(), f, report.StatusOptions{Now: now})
+	if len(s.Reasons) != 1 || s.Light != report.Red || s.Database.OK || s.Reasons[0].Text != s.Database.Text {
+		t.Errorf("%s because of %+v", s.Light, s.Reasons)
 	}
 }
