@@ -100,6 +100,19 @@ func TestStrangeBodies(t *testing.T) {
 
 // A body above the limit is 413, whether it says its length or not, and the answer reaches
 // a client that sends first and reads later.
+// A client that was allowed to send, sends too much and then nothing more holds its connection no
+// longer than a pause within a body may last.
+func TestTooMuchAndThenNothing(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, noDatabase(t), func(o *httpapi.Options) { o.MaxBody, o.BodyPause = 1000, 200*time.Millisecond })
+	conn := dial(t, s)
+	fmt.Fprintf(conn, "POST /v3/arcs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
+	fmt.Fprintf(conn, "7d0\r\n%s\r\n", strings.Repeat(" ", 2000))
+	if all, err := io.ReadAll(conn); err != nil || !strings.Contains(string(all), "HTTP/1.1 413 ") {
+		t.Errorf("got %q, %v", all, err)
+	}
+}
+
 func TestBodyTooLarge(t *testing.T) {
 	t.Parallel()
 	service, db := newService(t)

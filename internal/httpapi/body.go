@@ -88,7 +88,8 @@ func (p *pacedReader) done() { _ = p.control.SetReadDeadline(time.Time{}) }
 func (p *pacedReader) giveUp() { _ = p.control.SetReadDeadline(time.Unix(1, 0)) }
 
 // readBody reads the whole body. Release gives its memory back to the budget and
-// must be called once, also after an error.
+// must be called once, also after an error. A body that is refused keeps its deadline:
+// net/http reads on for a while after the answer, whatever the client does.
 func (a *API) readBody(w *writer, r *http.Request) (body []byte, release func(), err error) {
 	limit := a.options.MaxBody
 	if r.ContentLength > limit {
@@ -106,7 +107,6 @@ func (a *API) readBody(w *writer, r *http.Request) (body []byte, release func(),
 	}
 	for {
 		if !memory.take(size-taken, size > firstChunk) {
-			reader.done()
 			return nil, release, overloaded()
 		}
 		taken = size
@@ -117,7 +117,6 @@ func (a *API) readBody(w *writer, r *http.Request) (body []byte, release func(),
 			n, err := reader.Read(body[len(body):cap(body)])
 			body = body[:len(body)+n]
 			if int64(len(body)) > limit {
-				reader.done()
 				return nil, release, tooLarge()
 			}
 			if errors.Is(err, io.EOF) {

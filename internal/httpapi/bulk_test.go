@@ -363,3 +363,36 @@ func TestBulkDrain(t *testing.T) {
 	}
 	assertStored(t, db, 1)
 }
+
+// What ends bodies of lines while a worker drains is none of the business of a request that
+// comes on the connection of one that is through.
+func TestDrainSparesWhatComesAfterLines(t *testing.T) {
+	t.Parallel()
+	service, db := newService(t)
+	s := newServer(t, service, nil)
+	conn := dial(t, s)
+	reader := bufio.NewReader(conn)
+	lines := crate("a", "") + "\n"
+	fmt.Fprintf(conn, "POST /v3/harvests/%s/arcs HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", begin(t, s), ndjson, len(lines), lines)
+	for _, half := range []bool{false, true} {
+		if half {
+			body := upload("edal", crate("b", ""))
+			fmt.Fprintf(conn, "POST /v3/arcs HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", media, len(body), body[:10])
+			for s.api.InFlight() == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			s.api.Drain()
+			time.Sleep(50 * time.Millisecond) // nothing tells that nothing happens
+			io.WriteString(conn, body[10:])
+		}
+		resp, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("second request %t: got %d %s, %v", half, resp.StatusCode, answer, err)
+		}
+	}
+	assertStored(t, db, 2)
+}

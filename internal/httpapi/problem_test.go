@@ -82,6 +82,10 @@ func TestNobodyIsThereToAnswer(t *testing.T) {
 	if status != 0 || w.Body.Len() > 0 || log.String() != "" {
 		t.Errorf("got %d %s, log %s", status, w.Body, log)
 	}
+	given := route{http.MethodGet, "/test/given-up", 0, func(*API, *exchange) error { return fmt.Errorf("reading: %w", context.Canceled) }}
+	if w := call(newLifeAPI(t, Options{}, given), "GET", "/test/given-up", ""); w.Code != http.StatusInternalServerError || w.Body.Len() == 0 {
+		t.Errorf("somebody is there, and something else was given up: got %d %s", w.Code, w.Body)
+	}
 }
 
 // The log tells of an outage once a minute, with what to do and how many requests failed
