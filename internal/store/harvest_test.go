@@ -623,6 +623,29 @@ func TestReadersOfHarvestEventsMissNoneOfItsEnd(t *testing.T) {
 	}
 }
 
+// While somebody takes long to write events of a harvest, there is nothing new, and that
+// is no failure.
+func TestEventsThatAreBeingWrittenAreNotNew(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	h := begin(t, s)
+	submit(t, s, inHarvest(h, "A", "x"))
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	tx := must(conn.Begin(t.Context()))(t)
+	must(tx.Exec(t.Context(), `SELECT pg_advisory_xact_lock_shared($1)`, int64(binary.BigEndian.Uint64(h.ID[8:]))))(t)
+	if list, err := s.HarvestEvents(t.Context(), h.ID, 0, 9); err != nil || len(list) != 0 {
+		t.Errorf("meanwhile: got %+v, %v", list, err)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if list := must(s.HarvestEvents(t.Context(), h.ID, 0, 9))(t); len(list) != 1 {
+		t.Errorf("afterwards: got %+v", list)
+	}
+}
+
 // The record of a push takes the number of its event and commits while no reader of the
 // harvest looks: else a larger number could be read before it.
 func TestARecordWaitsForReadersOfItsHarvest(t *testing.T) {
@@ -726,6 +749,11 @@ func TestCountsOfLargeHarvests(t *testing.T) {
 		if got, err := s.Harvest(t.Context(), id); err != nil || got.Statistics != remembered {
 			t.Errorf("counted again, though it was counted a moment ago: %+v, %v", got.Statistics, err)
 		}
+	}
+
+	s.Remember(again.ID, remembered, 0)
+	if got, err := s.Harvest(t.Context(), again.ID); err != nil || got.Statistics.Submitted() != 1500 {
+		t.Errorf("what was counted long ago still stands: %+v, %v", got.Statistics, err)
 	}
 
 	grow(t, dsn, h, 1600)

@@ -340,3 +340,39 @@ func TestIDsAreLowerCaseHex(t *testing.T) {
 		}
 	}
 }
+
+// An ARC that is parked for another reason while a push is requested for all of a cause
+// stays parked.
+func TestARequestForACauseSparesWhatHasAnother(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := open(t, dsn)
+	submit(t, s, submission("A", "x"))
+	c := claim(t, s)
+	load(t, s, c)
+	if err := s.RecordFailure(t.Context(), c, store.Failure{Class: store.Refused, Code: fault.HookDeclined, Park: true}); err != nil {
+		t.Fatal(err)
+	}
+	conn := must(connect(dsn))(t)
+	defer conn.Close(context.Background())
+	tx := must(conn.Begin(t.Context()))(t)
+	must(tx.Exec(t.Context(), `UPDATE arc SET failure_code = 'parked_by_hand'`))(t)
+	requested := make(chan int64, 1)
+	go func() {
+		n, err := s.RequestPushesOfCause(context.Background(), fault.HookDeclined, store.Actor{})
+		if err != nil {
+			t.Error(err)
+		}
+		requested <- n
+	}()
+	awaitLock(t, dsn, "the request waits for the row")
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-requested; n != 0 {
+		t.Errorf("%d pushes are requested", n)
+	}
+	if a := read(t, s, c.ID); a.Git.State != store.Parked {
+		t.Errorf("it is %s", a.Git.State)
+	}
+}
