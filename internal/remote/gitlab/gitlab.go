@@ -145,13 +145,12 @@ func (r *Remote) Push(ctx context.Context, p *remote.Push) (remote.Result, error
 	res, err := r.pushTo(ctx, k, snap, p)
 	if (missing(err) || forbidden(err)) && !fresh {
 		// Moved, renamed, marked for deletion or deleted since: GitLab knows.
-		fresh = true
 		if k, err = r.client.ensure(ctx, p.ARC, m); err != nil {
 			return remote.Result{}, err
 		}
 		res, err = r.pushTo(ctx, k, snap, p)
 	}
-	if missing(err) && fresh {
+	if missing(err) {
 		// The project is there, its repository is not yet.
 		f := remote.FailureOf(err)
 		err = remote.Fail(fault.RemoteError, f.Fault.Cause).With(f.Detail)

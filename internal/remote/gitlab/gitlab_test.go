@@ -496,6 +496,11 @@ func TestCheck(t *testing.T) {
 		if err := h.remote.Check(t.Context()); err != nil {
 			t.Errorf("sound: %v", err)
 		}
+		h.RenameGroup(group, "hub/elsewhere")
+		if f := remote.FailureOf(h.remote.Check(t.Context())); f == nil || f.Fault.Code != fault.GroupMissing {
+			t.Errorf("the group is gone since: %v", f)
+		}
+		h.RenameGroup("hub/elsewhere", group)
 		h.Revoke("another")
 		if f := remote.FailureOf(h.remote.Check(t.Context())); f == nil || f.Fault.Code != fault.TokenRejected {
 			t.Errorf("revoked: %v", f)
