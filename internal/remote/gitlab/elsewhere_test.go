@@ -108,9 +108,12 @@ func TestLedToHTTPS(t *testing.T) {
 			return roundTrip(func(r *http.Request) (*http.Response, error) {
 				if r.URL.Scheme == "http" {
 					to := *r.URL
-					to.Scheme = "https"
+					to.Scheme, to.Host = "https", r.URL.Hostname()
 					header := http.Header{"Location": {to.String()}}
 					return &http.Response{StatusCode: http.StatusMovedPermanently, Status: "301 Moved Permanently", Header: header, Body: http.NoBody, Request: r}, nil
+				}
+				if r.URL.Port() == "80" {
+					t.Errorf("%s is not where https is spoken", r.URL)
 				}
 				in := r.Clone(r.Context())
 				in.URL.Scheme, in.URL.Host = "http", strings.TrimPrefix(h.URL, "http://")
@@ -121,7 +124,7 @@ func TestLedToHTTPS(t *testing.T) {
 				return resp, err
 			})
 		}
-		h = newHub(t, rest, func(o *gitlab.Options) { o.URL, o.Wrap, o.Git.Wrap = "http://gitlab.test", door, door })
+		h = newHub(t, rest, func(o *gitlab.Options) { o.URL, o.Wrap, o.Git.Wrap = "http://gitlab.test:80", door, door })
 		p := version(2)
 		p.Recorded, p.Title = h.push(t, version(1)).State, "Rye"
 		h.push(t, p)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -263,6 +264,43 @@ func TestAdoptProject(t *testing.T) {
 			t.Errorf("title %q", p.Name)
 		}
 	})
+}
+
+// What the service before this one says to have pushed is taken over as it is, if the head
+// was made since: git knows the second only.
+func TestWhatWasPushedBeforeIsTakenOver(t *testing.T) {
+	t.Parallel()
+	both(t, nil, func(t *testing.T, h *hub) {
+		t.Helper()
+		before := h.push(t, version(1))
+		made, err := strconv.ParseInt(h.git(t, "log", "-1", "--format=%ct", "main"), 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := version(2)
+		p.Adopt, p.When = true, time.Unix(made, 500_000_000)
+		if res := h.push(t, p); !res.Adopted || res.Changed || res.Commit != before.Commit {
+			t.Errorf("made in the same second: got %+v", res)
+		}
+		p.When = time.Unix(made+1, 0)
+		if res := h.push(t, p); res.Adopted || !res.Changed {
+			t.Errorf("older than what was pushed: got %+v", res)
+		}
+	})
+}
+
+// A list of files that never ends holds up a push no longer than any other request.
+func TestAListThatHangs(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, true, func(o *gitlab.Options) { o.RequestTimeout = 3 * time.Second })
+	h.push(t, version(1))
+	h.Script(func(r *http.Request) *gitlabtest.Fault {
+		if strings.HasSuffix(r.URL.Path, "/repository/tree") {
+			return &gitlabtest.Fault{Hang: true}
+		}
+		return nil
+	})
+	h.refused(t, version(2), fault.RemoteTimeout)
 }
 
 // A project renamed within the group is followed; one moved out of it, marked for deletion or archived is refused with a remedy; one deleted for good is made anew.
