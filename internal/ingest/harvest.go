@@ -100,7 +100,7 @@ func (s *Service) EndHarvest(ctx context.Context, by Caller, h store.Harvest, to
 		keep[i] = store.ID(rocrate.Identity(identifier, h.RDI))
 	}
 	ended, err := s.store.EndHarvest(ctx, h.ID, to, store.EndOptions{
-		By: by.Actor, GracePeriod: max(0, s.o.GracePeriod), MarkDeleted: s.o.MarkDeleted, MissingLimit: s.o.MissingLimit,
+		By: by.Actor, GracePeriod: s.o.GracePeriod, MarkDeleted: s.o.MarkDeleted, MissingLimit: s.o.MissingLimit,
 		KeepMissing: missing.KeepAll, Keep: keep,
 	})
 	if err == nil && ended.Guarded {

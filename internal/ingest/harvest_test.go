@@ -241,6 +241,9 @@ func TestReceiptsWithoutDatabase(t *testing.T) {
 	if len(failed) != 2 || fault.CodeOf(failed[0]) != fault.StoreUnavailable || fault.CodeOf(failed[1]) != fault.StoreUnavailable {
 		t.Errorf("got %v, want that the database is away", failed)
 	}
+	if _, err := w.EndHarvest(t.Context(), client("c"), h, store.Running, ingest.Missing{}); fault.CodeOf(err) != fault.StoreUnavailable {
+		t.Errorf("read anew: got %v", err)
+	}
 	// What is refused meanwhile is told to its sender; nobody else has to fail for it.
 	w.NoteRefusal(t.Context(), client("c"), h, "A", "no root data entity")
 }
@@ -410,6 +413,34 @@ func TestBulkStopsWhenNobodyListens(t *testing.T) {
 	}
 	if got := must[store.Harvest](t)(w.Harvest(t.Context(), ingest.HarvestID(h))).Statistics.New; got < 10 {
 		t.Errorf("stored %d, reported %d", got, reported)
+	}
+}
+
+// Who has called has to wait for what reads from the sender: afterwards the request is over.
+func TestBulkEndsAfterItsLines(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ingest.Options{})
+	by := client("c")
+	h := begin(t, w, by)
+	gone := errors.New("connection lost")
+	reported, read := make(chan struct{}), make(chan struct{})
+	lines := func(yield func(ingest.Line) bool) {
+		yield(func() (rocrate.Payload, error) { return rocrate.Payload{}, errors.New("no crate") })
+		<-reported
+		time.Sleep(100 * time.Millisecond) // the sender is slow
+		close(read)
+	}
+	err := w.Bulk(t.Context(), by, h, lines, func(*ingest.Accepted, error) error {
+		close(reported)
+		return gone
+	})
+	select {
+	case <-read:
+	default:
+		t.Error("it is over while the sender is still read from")
+	}
+	if !errors.Is(err, gone) {
+		t.Errorf("got %v", err)
 	}
 }
 
