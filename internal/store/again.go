@@ -13,8 +13,11 @@ import (
 // pauses are the waits before a statement is sent again after its connection
 // failed. The first attempt follows at once, because most often a connection
 // was cut while it lay idle; the others together outlast a restart of
-// PostgreSQL, but not the patience of a client.
-var pauses = [...]time.Duration{0, 100 * time.Millisecond, 400 * time.Millisecond, time.Second}
+// PostgreSQL, but not the patience of a client. They are several, for one who
+// finds all connections busy and gets no further one.
+var pauses = [...]time.Duration{
+	0, 50 * time.Millisecond, 100 * time.Millisecond, 150 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond, 600 * time.Millisecond,
+}
 
 // again does something whose repetition comes to the same, until it succeeds,
 // fails for another reason than its connection, or no pause is left.
@@ -29,8 +32,11 @@ func repeat[T any](ctx context.Context, s *Store, mayRepeat func(error) bool, do
 		if err == nil || ctx.Err() != nil || !mayRepeat(err) {
 			break
 		}
-		// What cut one connection has often cut the others as well.
-		s.pool.Reset()
+		// What cut one connection has often cut the others as well. Where no further one is to be
+		// had, those that are there may be all there is.
+		if !isUnconnected(err) {
+			s.pool.Reset()
+		}
 		select {
 		case <-ctx.Done():
 			return result, err
@@ -57,11 +63,19 @@ func isCut(err error) bool {
 // not done: not sent, or aborted by the end of the server.
 func isUndone(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return isShutdown(pg)
+		return isShutdown(pg) || isCrowded(pg)
 	}
-	_, refused := errors.AsType[*pgconn.ConnectError](err)
-	return refused || pgconn.SafeToRetry(err)
+	return isUnconnected(err) || pgconn.SafeToRetry(err)
 }
+
+// isUnconnected says whether it was a new connection that could not be made.
+func isUnconnected(err error) bool {
+	_, ok := errors.AsType[*pgconn.ConnectError](err)
+	return ok
+}
+
+// isCrowded knows a server that has no connection left: one of ours may be free soon.
+func isCrowded(err *pgconn.PgError) bool { return err.Code == "53300" }
 
 // isShutdown knows class 57 of the SQLSTATEs without query_canceled: a server
 // that stops, stopped or starts. It aborts what it has not finished.

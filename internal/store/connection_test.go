@@ -25,11 +25,14 @@ import (
 
 // lossy passes connections on to PostgreSQL until lose is set: of what comes
 // then, the question still arrives, and its answer does not. Those that there are can
-// be hushed and unplugged; new ones are passed on.
+// be hushed and unplugged; new ones are passed on, unless it is full.
 type lossy struct {
 	dsn  string
 	lose atomic.Bool
 	skip atomic.Int64 // answers that still arrive when lose is set
+
+	full   atomic.Pointer[string] // what new connections are answered before they end
+	turned atomic.Int64           // away, those that were answered so
 
 	mu      sync.Mutex
 	clients map[net.Conn]bool // whether they are hushed
@@ -103,6 +106,13 @@ func startLossy(t *testing.T, dsn string) *lossy {
 			if err != nil {
 				return
 			}
+			if answer := p.full.Load(); answer != nil {
+				_, _ = client.Read(make([]byte, 1<<10))
+				_, _ = io.WriteString(client, *answer)
+				_ = client.Close()
+				p.turned.Add(1)
+				continue
+			}
 			server, err := net.Dial(network, target)
 			if err != nil {
 				_ = client.Close()
@@ -158,6 +168,47 @@ func TestConnectionsThatWentSilentFailNothing(t *testing.T) {
 	}
 	if _, err := s.ARC(ctx, idOf("B")); err != nil {
 		t.Errorf("read: %v", err)
+	}
+}
+
+// Where no further connection is to be had, because others have taken all, the name of the server
+// is not found or a firewall has changed, those that there are do the work.
+func TestWithoutFurtherConnectionsThoseThereAreServe(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]string{
+		"nothing answers":  "",
+		"too many clients": "E\x00\x00\x00\x1dSFATAL\x00C53300\x00Mtoo many\x00\x00",
+	} {
+		for request, use := range map[string]func(*store.Store) error{
+			"read": func(s *store.Store) error { _, err := s.ARC(t.Context(), idOf("A")); return err },
+			"task": func(s *store.Store) error {
+				return s.PutTask(t.Context(), store.Task{ID: uuid.New(), RDI: "r", Status: "PENDING"})
+			},
+			"submit": func(s *store.Store) error { _, err := s.Submit(t.Context(), submission("A", "two")); return err },
+			"ready":  func(s *store.Store) error { return s.Ready(t.Context()) },
+		} {
+			t.Run(name+", "+request, func(t *testing.T) {
+				t.Parallel()
+				p := startLossy(t, pgtest.DSN(t))
+				s := must(store.Open(t.Context(), store.Options{DSN: p.dsn + " sslmode=disable", MaxConns: 4}))(t)
+				t.Cleanup(s.Close)
+				submit(t, s, submission("A", "one"))
+				testenv.Await(t, "that one connection is there", func() bool { return s.PoolStats().TotalConns() == 1 })
+				// The only connection is busy for a moment.
+				busy := must(s.Pool().Acquire(t.Context()))(t)
+				p.full.Store(&answer)
+				done := make(chan error, 1)
+				go func() { done <- use(s) }()
+				testenv.Await(t, "that another one was asked for", func() bool { return p.turned.Load() > 0 })
+				busy.Release()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+				if err := use(s); err != nil {
+					t.Errorf("afterwards: %v", err)
+				}
+			})
+		}
 	}
 }
 

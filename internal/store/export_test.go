@@ -5,7 +5,11 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
+
+// Pool gives the connections.
+func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
 // Waiting tells how many contents wait for the group under way to be done.
 func (s *Store) Waiting() int {

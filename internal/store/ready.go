@@ -57,8 +57,12 @@ func (r *readiness) scan(row pgx.Row) error {
 }
 
 func (s *Store) ready(ctx context.Context) (readiness, error) {
-	var state readiness
-	err := state.scan(s.pool.QueryRow(ctx, sqlReady))
+	// Where no further connection is to be had, one of those that are there does.
+	others := func(err error) bool { return isUnconnected(err) && isUndone(err) && s.pool.Stat().TotalConns() > 0 }
+	state, err := repeat(ctx, s, others, func() (state readiness, err error) {
+		err = state.scan(s.pool.QueryRow(ctx, sqlReady))
+		return state, err
+	})
 	switch {
 	case err != nil:
 		return state, wrap("look at the schema", err)
