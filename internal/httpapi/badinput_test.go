@@ -98,8 +98,6 @@ func TestStrangeBodies(t *testing.T) {
 	}
 }
 
-// A body above the limit is 413, whether it says its length or not, and the answer reaches
-// a client that sends first and reads later.
 // A client that was allowed to send, sends too much and then nothing more holds its connection no
 // longer than a pause within a body may last.
 func TestTooMuchAndThenNothing(t *testing.T) {
@@ -113,6 +111,8 @@ func TestTooMuchAndThenNothing(t *testing.T) {
 	}
 }
 
+// A body above the limit is 413, whether it says its length or not, and the answer reaches
+// a client that sends first and reads later.
 func TestBodyTooLarge(t *testing.T) {
 	t.Parallel()
 	service, db := newService(t)
