@@ -596,7 +596,7 @@ func TestCharts(t *testing.T) {
 		SELECT rdi, waiting, accepted, pushed, oldest::interval, date_trunc('minute', now()) - ago::interval
 		FROM (VALUES ` + strings.Join(past, ", ") + `) v (rdi, waiting, accepted, pushed, oldest, ago)`)
 	page := d.get("/console")
-	has(t, page, "waiting: now 2, at most 8", "Longest wait", "longest wait: now 5 min, at most 2 h",
+	has(t, page, "ARCs due or failing", "due or failing: now 2, at most 8", "Longest wait", "longest wait: now 5 min, at most 2 h",
 		"<dt>stored a minute, of late</dt><dd>4.0</dd>", "<dt>pushed a minute, of late</dt><dd>2.0</dd>")
 	if n := strings.Count(page, `<polyline class="first"`); n < 6 {
 		t.Errorf("%d pieces of lines, want gaps where nobody looked:\n%s", n, page)

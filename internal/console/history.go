@@ -140,7 +140,7 @@ func charts(samples []store.Sample) []chart {
 		})
 	}
 	return []chart{
-		draw("waiting", "ARCs waiting for git", count, series{"waiting", "first", peak(func(s store.Sample) float64 { return float64(s.Waiting) })}),
+		draw("waiting", "ARCs due or failing", count, series{"due or failing", "first", peak(func(s store.Sample) float64 { return float64(s.Waiting) })}),
 		draw("oldest", "Longest wait", age, series{"longest wait", "first", peak(func(s store.Sample) float64 { return s.Oldest.Seconds() })}),
 		draw("moved", "Throughput", rate,
 			series{"stored", "first", mean(func(s store.Sample) int64 { return s.Accepted })},
