@@ -163,6 +163,17 @@ func awaitLock(tb testing.TB, dsn, what string) {
 	})
 }
 
+// someoneWaits tells whether somebody waits for the lock of a harvest or of its events.
+func someoneWaits(tb testing.TB, conn *pgx.Conn) (waits bool) {
+	tb.Helper()
+	err := conn.QueryRow(tb.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waits)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return waits
+}
+
 func connect(dsn string) (*pgx.Conn, error) { return pgx.Connect(context.Background(), dsn) }
 
 // failed submits an ARC whose first push has failed and that is due again.
