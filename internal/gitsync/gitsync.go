@@ -94,7 +94,8 @@ type Syncer struct {
 
 	mu      sync.Mutex
 	held    map[*store.Claim]*holding
-	paused  time.Time         // when a push last met an incident
+	paused  time.Time // when a push last met an incident
+	setback setback
 	token   store.Token       // what the git server last told of it
 	suspect map[store.ID]bool // ARCs for which the remote failed since its last sign of life
 
@@ -217,6 +218,11 @@ func (s *Syncer) dispatch(ctx, work context.Context, pushes *sync.WaitGroup) {
 		if n == 0 {
 			return
 		}
+		if wait := s.steppedBack(ctx); wait > 0 {
+			s.vitals.dispatching.enter("leaving the work to others that can do it", s.opt.Poll+turnLimit)
+			rest(ctx, wait)
+			continue
+		}
 		s.vitals.dispatching.enter("claiming due ARCs", turnLimit)
 		request := s.request(s.hands.limit(n))
 		claims, err := s.store.ClaimDue(ctx, request)
@@ -247,6 +253,16 @@ func (s *Syncer) dispatch(ctx, work context.Context, pushes *sync.WaitGroup) {
 
 func (s *Syncer) request(limit int, fresh bool) store.ClaimRequest {
 	return store.ClaimRequest{Holder: s.opt.Holder, Limit: limit, Lease: s.opt.Lease, Remote: s.opt.Remote, Fresh: fresh}
+}
+
+// rest waits for the time or the end.
+func rest(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
 }
 
 // sleep waits for the time, a wake-up call, what else may be waited for, or the end.

@@ -48,6 +48,7 @@ func (s *Syncer) handle(ctx context.Context, stopping <-chan struct{}, c *store.
 	case err == nil:
 		s.answered()
 		s.allowed()
+		s.goneThrough()
 		s.finished(true)
 		s.observe(took, res.Changed, "")
 		if c.Probe {
@@ -253,6 +254,7 @@ func (s *Syncer) incident(ctx context.Context, c *store.Claim, f *remote.Failure
 	s.mu.Lock()
 	s.paused = time.Now()
 	s.mu.Unlock()
+	s.setBack()
 	wctx := context.WithoutCancel(ctx)
 	now, err := s.store.Remote(wctx, s.opt.Remote)
 	if err == nil && (c.Probe || !now.Paused) {
