@@ -11,6 +11,7 @@ import (
 	"github.com/fairagro/middleware-api/internal/gitsync"
 	"github.com/fairagro/middleware-api/internal/remote"
 	"github.com/fairagro/middleware-api/internal/store"
+	"github.com/fairagro/middleware-api/internal/testenv"
 )
 
 // A synchroniser that alone meets an incident, as on a host with an old token, does not stop the others again and again: what pauses the
@@ -60,9 +61,7 @@ func TestWhoIsAloneDoesNotStepBack(t *testing.T) {
 		if err := r.store.ResumeRemote(t.Context(), "git", store.Actor{Subject: "operator"}); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(time.Minute); w.count() <= n && time.Now().Before(deadline); {
-			time.Sleep(time.Millisecond)
-		}
+		testenv.Await(t, "it tries again", func() bool { return w.count() > n })
 	}
 	r.awaitState(t, id, "synced")
 }

@@ -378,9 +378,7 @@ func TestDrainSparesWhatComesAfterLines(t *testing.T) {
 		if half {
 			body := upload("edal", crate("b", ""))
 			fmt.Fprintf(conn, "POST /v3/arcs HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", media, len(body), body[:10])
-			for s.api.InFlight() == 0 {
-				time.Sleep(time.Millisecond)
-			}
+			testenv.Await(t, "the request is there", func() bool { return s.api.InFlight() > 0 })
 			s.api.Drain()
 			time.Sleep(50 * time.Millisecond) // nothing tells that nothing happens
 			io.WriteString(conn, body[10:])
